@@ -1,0 +1,162 @@
+//! Builds the root file system of the guest: busybox, `wg`, `ip`, `ping` with their libraries, and the modules needed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{Result, command, needs};
+
+/// The modules the guest loads, each with all that it depends on.
+const MODULES: [&str; 2] = ["virtio_net", "wireguard"];
+
+/// The first process: loads modules, then runs lines from the second serial port and prints each one's exit code.
+const INIT: &str = "#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp; mount -t tmpfs run /run
+mkdir -p /run/wireguard
+# Debian's busybox prefers its own applets to the search path; they know too little of ip.
+ip() { /usr/bin/ip \"$@\"; }
+ping() { /usr/bin/ping \"$@\"; }
+export PATH=/usr/bin:/bin
+for module in $(cat /modules/order); do insmod /modules/$module || echo \"cannot load $module\"; done
+ip link set lo up
+stty -F /dev/ttyS1 raw -echo
+exec < /dev/ttyS1 > /dev/ttyS1 2>&1
+echo '@@READY'
+while IFS= read -r line; do ( eval \"$line\" ); printf '\\n@@END %d\\n' $?; done
+poweroff -f
+";
+
+/// The kernel image and module folder of Debian's cloud kernel; the newest where there are several.
+///
+/// # Errors
+/// When none is installed.
+pub fn cloud_kernel() -> Result<(PathBuf, PathBuf)> {
+    let mut found: Vec<(PathBuf, PathBuf)> = fs::read_dir("/lib/modules")
+        .map_err(|error| format!("/lib/modules: {error}"))?
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with("cloud-amd64"))
+        .map(|entry| {
+            (
+                Path::new("/boot").join(format!("vmlinuz-{}", entry.file_name().to_string_lossy())),
+                entry.path(),
+            )
+        })
+        .filter(|(image, modules)| image.exists() && modules.join("modules.dep").exists())
+        .collect();
+    found.sort();
+    found
+        .pop()
+        .ok_or_else(|| "no linux-image-…-cloud-amd64 is installed".into())
+}
+
+/// Builds the archive in `folder`, which must not exist, and returns its path.
+///
+/// # Errors
+/// When a program, library or module is missing, or a file cannot be written.
+pub fn build(folder: &Path, modules: &Path) -> Result<PathBuf> {
+    let root = folder.join("root");
+    for name in ["bin", "usr/bin", "proc", "sys", "dev", "tmp", "run", "modules"] {
+        fs::create_dir_all(root.join(name)).map_err(|error| format!("{}: {error}", root.display()))?;
+    }
+    write(&root.join("init"), INIT.as_bytes())?;
+    command::output(Command::new("chmod").arg("755").arg(root.join("init")))?;
+    copy(&program("busybox")?, &root.join("bin/busybox"))?;
+    for name in ["wg", "ip", "ping"] {
+        add_program(&root, name)?;
+    }
+    let order = load_order(modules)?;
+    for path in &order {
+        add_module(&root, &modules.join(path))?;
+    }
+    let names: Vec<String> = order.iter().map(|path| plain_name(Path::new(path))).collect();
+    write(&root.join("modules/order"), names.join("\n").as_bytes())?;
+    archive(folder, &root)
+}
+
+/// Paths of the modules below `modules`, each after those it depends on.
+fn load_order(modules: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(modules.join("modules.dep")).map_err(|error| format!("modules.dep: {error}"))?;
+    let mut order: Vec<String> = Vec::new();
+    for wanted in MODULES {
+        let line = text.lines().find(|line| {
+            let path = line.split(':').next().unwrap_or("");
+            plain_name(Path::new(path)) == format!("{wanted}.ko")
+        });
+        let line = line.ok_or_else(|| format!("the kernel has no module {wanted}"))?;
+        // modules.dep(5): the module, then its dependencies, the one to be loaded first standing last.
+        for path in line.replace(':', "").split_whitespace().rev() {
+            if !order.iter().any(|there| there == path) {
+                order.push(path.into());
+            }
+        }
+    }
+    Ok(order)
+}
+
+fn add_module(root: &Path, path: &Path) -> Result<()> {
+    let target = root.join("modules").join(plain_name(path));
+    let tool = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("xz") => "xz",
+        Some("zst") => "zstd",
+        Some("gz") => "gzip",
+        _ => return copy(path, &target),
+    };
+    let out = File::create(&target).map_err(|error| format!("{}: {error}", target.display()))?;
+    let status = Command::new(tool).arg("-dc").arg(path).stdout(out).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        other => Err(format!("{tool} {}: {other:?}", path.display())),
+    }
+}
+
+fn plain_name(path: &Path) -> String {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    name.split_once(".ko")
+        .map_or(name.clone(), |(stem, _)| format!("{stem}.ko"))
+}
+
+fn add_program(root: &Path, name: &str) -> Result<()> {
+    let path = program(name)?;
+    copy(&path, &root.join("usr/bin").join(name))?;
+    let libraries = command::output(Command::new("ldd").arg(&path))?;
+    for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+        copy(Path::new(library), &root.join(library.trim_start_matches('/')))?;
+    }
+    Ok(())
+}
+
+fn archive(folder: &Path, root: &Path) -> Result<PathBuf> {
+    let target = folder.join("initramfs.cpio");
+    let out = File::create(&target).map_err(|error| format!("{}: {error}", target.display()))?;
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "find . | cpio --quiet -o -H newc"])
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .stdout(out);
+    match command.status() {
+        Ok(status) if status.success() => Ok(target),
+        other => Err(format!("cpio: {other:?}")),
+    }
+}
+
+fn program(name: &str) -> Result<PathBuf> {
+    needs::find(name).ok_or_else(|| format!("{name} is missing"))
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    fs::copy(from, to)
+        .map(drop)
+        .map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+}
