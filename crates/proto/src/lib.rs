@@ -1,0 +1,44 @@
+//! The WireGuard protocol without any input or output.
+//!
+//! Two planes meet in this crate. The *control plane* is one deterministic, single-threaded machine for handshakes, timers,
+//! key rotation and roaming. It is fed with datagrams, packets and the time, and asked what to send and when to wake it. The
+//! *data plane* is the two halves of a keypair, which encrypt and decrypt by `&self` on any thread and decide nothing. They
+//! meet at three small values: a key with reserved counters and where to send, the proof that a datagram decrypted, and the
+//! summary of what a batch did.
+//!
+//! The crate has no clock, no socket and no source of randomness of its own. It is written along the WireGuard paper: each
+//! module names its section.
+
+#![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod allowed_ips;
+mod cookie;
+mod crypto;
+mod endpoint;
+mod error;
+mod handshake;
+mod index;
+mod inner;
+mod keys;
+mod message;
+mod noise;
+mod peer_id;
+mod ratelimiter;
+mod replay;
+mod tai64n;
+mod time;
+mod timers;
+
+pub use endpoint::{Endpoint, StickySource};
+pub use error::{ConfigError, DropReason};
+pub use index::{LocalIndex, RemoteIndex};
+pub use keys::{KEY_LEN, PresharedKey, PrivateKey, PublicKey};
+pub use message::{
+    COOKIE_REPLY_LEN, CookieReply, DATA_HEADER_LEN, DATA_OVERHEAD, HandshakeInitiation, HandshakeResponse,
+    INITIATION_LEN, Macs, Message, RESPONSE_LEN, TAG_LEN, TransportData, padded_len, parse_data_header,
+    write_data_header,
+};
+pub use peer_id::PeerId;
+pub use time::{Instant, Now};
