@@ -1,2 +1,44 @@
-//! adit
-fn main() {}
+//! Developer tasks: `cargo xtask test|structure|prepare|bench`.
+
+mod bench;
+mod prepare;
+mod steps;
+mod structure;
+mod tally;
+mod tiers;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer tasks of adit")]
+enum Task {
+    /// Runs every check and test, and ends with a line that counts them
+    Test(tiers::Options),
+    /// Installs the packages and peers the tests need
+    Prepare,
+    /// Checks the layers, file sizes and house rules
+    Structure,
+    /// Measures adit beside other implementations, in interleaved rounds
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Test(options) => return tiers::run(&options),
+        Task::Prepare => prepare::prepare(),
+        Task::Structure => structure::check(),
+        Task::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
