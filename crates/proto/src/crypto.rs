@@ -152,26 +152,13 @@ impl AeadKey {
 
     /// AEAD: encrypts `in_out` in place and returns the tag. The caller never repeats a counter.
     pub(crate) fn seal(&self, counter: u64, aad: &[u8], in_out: &mut [u8]) -> [u8; TAG_LEN] {
-        let sealed = self
-            .0
-            .seal_in_place_separate_tag(nonce(counter), Aad::from(aad), in_out);
-        match sealed.ok().and_then(|tag| tag.as_ref().try_into().ok()) {
-            Some(tag) => tag,
-            None => {
-                // Only inputs beyond 256 GiB fail. Should it ever happen, no plaintext may leave.
-                debug_assert!(false, "sealing failed");
-                in_out.zeroize();
-                [0; TAG_LEN]
-            }
-        }
+        self.seal_with(nonce(counter), aad, in_out)
     }
 
     /// Decrypts `in_out` in place. On `false` the content of `in_out` is unspecified and must not be used.
     #[must_use]
     pub(crate) fn open(&self, counter: u64, aad: &[u8], in_out: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
-        self.0
-            .open_in_place_separate_tag(nonce(counter), Aad::from(aad), tag, in_out)
-            .is_ok()
+        self.open_with(nonce(counter), aad, in_out, tag)
     }
 
     /// [`AeadKey::seal`] for transport data: no additional data. With the feature `null-cipher` it encrypts nothing and the
@@ -193,6 +180,25 @@ impl AeadKey {
         } else {
             self.open(counter, &[], in_out, tag)
         }
+    }
+
+    fn seal_with(&self, nonce: Nonce, aad: &[u8], in_out: &mut [u8]) -> [u8; TAG_LEN] {
+        let sealed = self.0.seal_in_place_separate_tag(nonce, Aad::from(aad), in_out);
+        match sealed.ok().and_then(|tag| tag.as_ref().try_into().ok()) {
+            Some(tag) => tag,
+            None => {
+                // Only inputs beyond 256 GiB fail. Should it ever happen, no plaintext may leave.
+                debug_assert!(false, "sealing failed");
+                in_out.zeroize();
+                [0; TAG_LEN]
+            }
+        }
+    }
+
+    fn open_with(&self, nonce: Nonce, aad: &[u8], in_out: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
+        self.0
+            .open_in_place_separate_tag(nonce, Aad::from(aad), tag, in_out)
+            .is_ok()
     }
 }
 

@@ -28,6 +28,8 @@ mod peer_id;
 mod ratelimiter;
 mod replay;
 mod tai64n;
+#[cfg(test)]
+mod test_util;
 mod time;
 mod timers;
 
