@@ -1,1 +1,23 @@
-//! sys
+//! Linux system calls, the only crate with `unsafe` code.
+//!
+//! It offers files and sockets as types that own their descriptor, do not block, retry `EINTR`, and allocate nothing on
+//! the paths that carry packets. It knows nothing of tunnels: what the bytes mean is the business of its callers. Every
+//! `unsafe` block states its obligation; everything above this crate forbids `unsafe`.
+#![allow(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod buffer;
+pub mod clock;
+pub mod errno;
+mod ifreq;
+pub mod netns;
+pub mod poll;
+pub mod random;
+pub mod timer;
+pub mod tun;
+pub mod udp;
+pub mod vnet;
+pub mod wake;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,42 @@
+//! The two clocks: one that only moves forward, also while the machine sleeps, and the time of day.
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Returns `CLOCK_BOOTTIME` in nanoseconds: the time since boot, suspend included.
+#[must_use]
+pub fn boottime_nanos() -> u64 {
+    u64::try_from(duration(clock_gettime(ClockId::Boottime)).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Returns the time of day as the time since the UNIX epoch; zero when the clock is set before it.
+#[must_use]
+pub fn realtime() -> Duration {
+    duration(clock_gettime(ClockId::Realtime))
+}
+
+fn duration(time: Timespec) -> Duration {
+    match u64::try_from(time.tv_sec) {
+        Ok(seconds) => Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)),
+        Err(_) => Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_boot_clock_moves_forward() {
+        let before = boottime_nanos();
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(boottime_nanos() - before >= 2_000_000);
+    }
+
+    #[test]
+    fn the_time_of_day_agrees_with_the_standard_library() {
+        let expected = std::time::UNIX_EPOCH.elapsed().unwrap();
+        assert!(realtime().abs_diff(expected) < Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,149 @@
+//! Network namespaces as values.
+//!
+//! A thread belongs to one namespace; sockets stay in the one they were made in. [`Netns::run`] makes a thread there,
+//! so the caller's own thread never moves unless it asks to with [`Netns::enter`].
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+const CURRENT: &str = "/proc/thread-self/ns/net";
+
+/// A network namespace, held by a descriptor: it lives at least as long as this value.
+#[derive(Debug)]
+pub struct Netns {
+    fd: OwnedFd,
+}
+
+impl Netns {
+    /// Makes a namespace with nothing in it but a loopback device that is down.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without `CAP_SYS_ADMIN`; out of threads, descriptors or memory.
+    pub fn create() -> io::Result<Self> {
+        on_own_thread(|| {
+            // SAFETY: CLONE_NEWNET moves only this thread to a new network namespace and leaves the descriptor table
+            // shared; the thread ends right after.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNET) }?;
+            Self::current()
+        })?
+    }
+
+    /// Returns the namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Without `/proc`; out of descriptors.
+    pub fn current() -> io::Result<Self> {
+        Self::open(Path::new(CURRENT))
+    }
+
+    /// Opens a namespace by a file such as `/run/netns/NAME` or `/proc/PID/ns/net`.
+    ///
+    /// # Errors
+    /// Those of opening a file. Whether it is a namespace shows when it is entered.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            fd: File::open(path)?.into(),
+        })
+    }
+
+    /// Wraps the descriptor of a namespace.
+    #[must_use]
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
+    /// Returns the descriptor.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Whether both are the same namespace.
+    ///
+    /// # Errors
+    /// That of `fstat(2)`.
+    pub fn is(&self, other: &Self) -> io::Result<bool> {
+        let identity = |namespace: &Self| -> io::Result<(u64, u64)> {
+            let metadata = File::from(namespace.fd.try_clone()?).metadata()?;
+            Ok((metadata.dev(), metadata.ino()))
+        };
+        Ok(identity(self)? == identity(other)?)
+    }
+
+    /// Moves the calling thread here for good.
+    ///
+    /// # Errors
+    /// `PermissionDenied` without `CAP_SYS_ADMIN`; `InvalidInput` when the descriptor is no network namespace.
+    pub fn enter(&self) -> io::Result<()> {
+        Ok(move_into_link_name_space(self.fd(), Some(LinkNameSpaceType::Network))?)
+    }
+
+    /// Runs `work` on a thread of its own in this namespace and returns its result.
+    ///
+    /// # Errors
+    /// Those of [`Netns::enter`], and out of threads.
+    ///
+    /// # Panics
+    /// When `work` does.
+    pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> io::Result<R> {
+        on_own_thread(|| {
+            self.enter()?;
+            Ok(work())
+        })?
+    }
+}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd()
+    }
+}
+
+/// Runs `work` on a thread that is gone when this returns.
+fn on_own_thread<R: Send>(work: impl FnOnce() -> R + Send) -> io::Result<R> {
+    thread::scope(|scope| {
+        let handle = thread::Builder::new().name("netns".into()).spawn_scoped(scope, work)?;
+        handle.join().map_err(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::testing::{private_namespace, set_up};
+
+    #[test]
+    fn namespaces_are_apart_and_the_caller_stays_where_it_was() {
+        let Some(one) = private_namespace() else { return };
+        let Some(two) = private_namespace() else { return };
+        let home = Netns::current().unwrap();
+        assert!(!one.is(&two).unwrap() && !one.is(&home).unwrap() && home.is(&home).unwrap());
+        one.run(|| {
+            assert!(Netns::current().unwrap().is(&one).unwrap());
+            set_up("lo").unwrap();
+        })
+        .unwrap();
+        assert!(Netns::current().unwrap().is(&home).unwrap());
+
+        let bind = || UdpSocket::bind("127.0.0.1:4711").unwrap();
+        let (first, second) = (one.run(bind).unwrap(), two.run(bind).unwrap());
+        // Loopback is up in the first only, and stays the first's although this thread is at home.
+        first.send_to(b"x", "127.0.0.1:4711").unwrap();
+        assert_eq!(first.recv(&mut [0; 8]).unwrap(), 1);
+        assert!(second.send_to(b"x", "127.0.0.1:4711").is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_no_namespace_cannot_be_entered() {
+        let file = Netns::open(Path::new("/proc/self/status")).unwrap();
+        assert_eq!(file.run(|| ()).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+}

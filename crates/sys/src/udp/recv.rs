@@ -1,0 +1,220 @@
+//! Slots that one system call fills with datagrams.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::address::{self, RawAddress};
+use super::cmsg::{CONTROL_LEN, Control, int, messages};
+use super::{Family, UDP_GRO};
+use crate::buffer::Buffer;
+use crate::errno::retry;
+
+/// Length of a slot in bytes: the longest row of datagrams that the kernel joins.
+pub const SLOT_LEN: usize = 65_536;
+
+/// The most slots of a batch.
+pub const MAX_SLOTS: usize = 16;
+
+/// Memory for several slots, of which only what traffic touches is real.
+pub struct RecvBatch {
+    data: Buffer,
+    names: Box<[RawAddress]>,
+    controls: Box<[Control]>,
+    filled: Vec<Filled>,
+    overflows: u32,
+}
+
+/// What was found in a slot.
+#[derive(Clone, Copy)]
+struct Filled {
+    len: usize,
+    segment: usize,
+    remote: SocketAddr,
+    local: Option<IpAddr>,
+    interface: u32,
+    tos: u8,
+    truncated: bool,
+}
+
+/// What one slot holds: a row of datagrams from one sender.
+#[derive(Debug)]
+pub struct RecvSlot<'a> {
+    /// The datagrams, one behind the other.
+    pub bytes: &'a mut [u8],
+    /// Length of each in bytes; the last may be shorter. The length of `bytes` when there is one datagram.
+    pub segment: usize,
+    /// Sender; with a scope id when link-local.
+    pub remote: SocketAddr,
+    /// Address of this host that it was sent to.
+    pub local: Option<IpAddr>,
+    /// Index of the interface it came in by; 0 when unknown.
+    pub interface: u32,
+    /// TOS byte or traffic class.
+    pub tos: u8,
+    /// Whether bytes or facts were cut off; the slot is not to be trusted then.
+    pub truncated: bool,
+}
+
+impl RecvBatch {
+    /// Makes room for `slots` slots of [`SLOT_LEN`] bytes; at least 1 and at most [`MAX_SLOTS`].
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn new(slots: usize) -> io::Result<Self> {
+        let slots = slots.clamp(1, MAX_SLOTS);
+        Ok(Self {
+            data: Buffer::new(slots * SLOT_LEN)?,
+            names: vec![RawAddress::EMPTY; slots].into(),
+            controls: vec![Control::default(); slots].into(),
+            filled: Vec::with_capacity(slots),
+            overflows: 0,
+        })
+    }
+
+    /// Returns what slot `index` holds; `None` when the last receive did not fill it.
+    pub fn slot(&mut self, index: usize) -> Option<RecvSlot<'_>> {
+        let Filled {
+            len,
+            segment,
+            remote,
+            local,
+            interface,
+            tos,
+            truncated,
+        } = *self.filled.get(index)?;
+        let bytes = self.data.get_mut(index * SLOT_LEN..)?.get_mut(..len)?;
+        Some(RecvSlot {
+            bytes,
+            segment,
+            remote,
+            local,
+            interface,
+            tos,
+            truncated,
+        })
+    }
+
+    /// Returns the bytes of slot `index`; empty when the last receive did not fill it.
+    #[must_use]
+    pub fn bytes(&self, index: usize) -> &[u8] {
+        let len = self.filled.get(index).map_or(0, |filled| filled.len);
+        self.data
+            .get(index * SLOT_LEN..)
+            .and_then(|bytes| bytes.get(..len))
+            .unwrap_or_default()
+    }
+
+    /// Returns how many datagrams the last socket received from had dropped, ever, for want of buffer space.
+    ///
+    /// It wraps around.
+    #[must_use]
+    pub fn overflows(&self) -> u32 {
+        self.overflows
+    }
+
+    /// Gives the memory back to the kernel until the next receive; the slots are empty then.
+    pub fn release(&mut self) {
+        self.filled.clear();
+        self.data.release();
+    }
+
+    /// Receives from `fd` without blocking.
+    pub(super) fn fill(&mut self, fd: BorrowedFd<'_>, family: Family) -> io::Result<usize> {
+        self.filled.clear();
+        let slots = self.names.len();
+        // SAFETY: all-zero is a valid `mmsghdr` (null pointers, zero lengths) and a valid `iovec`.
+        let mut headers: [libc::mmsghdr; MAX_SLOTS] = unsafe { std::mem::zeroed() };
+        let mut vectors = [libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        }; MAX_SLOTS];
+        let places = self
+            .data
+            .chunks_exact_mut(SLOT_LEN)
+            .zip(&mut self.names)
+            .zip(&mut self.controls);
+        for ((header, vector), ((bytes, name), control)) in headers.iter_mut().zip(&mut vectors).zip(places) {
+            vector.iov_base = bytes.as_mut_ptr().cast();
+            vector.iov_len = bytes.len();
+            header.msg_hdr.msg_iov = vector;
+            header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_name = (&raw mut *name).cast();
+            header.msg_hdr.msg_namelen = address::LEN;
+            header.msg_hdr.msg_control = (&raw mut *control).cast();
+            header.msg_hdr.msg_controllen = CONTROL_LEN as _;
+        }
+        // SAFETY: the first `slots` headers point to memory of `self` (data, name, control) and of this frame (vector)
+        // with the lengths given, each used by one header only, all of which outlive the call.
+        let received = retry(|| unsafe {
+            let timeout = std::ptr::null_mut();
+            libc::recvmmsg(
+                fd.as_raw_fd(),
+                headers.as_mut_ptr(),
+                slots as _,
+                libc::MSG_DONTWAIT as _,
+                timeout,
+            )
+        })?;
+        for (header, (name, control)) in headers
+            .iter()
+            .take(received.unsigned_abs() as usize)
+            .zip(self.names.iter().zip(&self.controls))
+        {
+            let cut = libc::MSG_TRUNC | libc::MSG_CTRUNC;
+            let mut filled = Filled {
+                len: (header.msg_len as usize).min(SLOT_LEN),
+                segment: header.msg_len as usize,
+                remote: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
+                local: None,
+                interface: 0,
+                tos: 0,
+                truncated: header.msg_hdr.msg_flags & cut != 0,
+            };
+            match name.get() {
+                Some(remote) => filled.remote = remote,
+                None => filled.truncated = true,
+            }
+            #[allow(clippy::unnecessary_cast, reason = "the type differs between C libraries")]
+            let len = (header.msg_hdr.msg_controllen as usize).min(CONTROL_LEN);
+            for (level, kind, data) in messages(&control.0[..len]) {
+                if (level, kind) == (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) {
+                    self.overflows = int(data, 0).map_or(self.overflows, i32::cast_unsigned);
+                } else {
+                    filled.take(family, level, kind, data);
+                }
+            }
+            self.filled.push(filled);
+        }
+        Ok(self.filled.len())
+    }
+}
+
+impl Filled {
+    /// Takes in what one control message says.
+    fn take(&mut self, family: Family, level: libc::c_int, kind: libc::c_int, data: &[u8]) {
+        match (family, level, kind) {
+            (Family::V4, libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // The second field is the address to answer from: that of the packet, unless it was a broadcast.
+                if let (Some(interface), Some(address)) = (int(data, 0), data.get(4..8).and_then(<[u8]>::first_chunk)) {
+                    self.interface = interface.cast_unsigned();
+                    self.local = Some(IpAddr::V4(Ipv4Addr::from(*address)));
+                }
+            }
+            (Family::V6, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                if let (Some(address), Some(interface)) = (data.first_chunk::<16>(), int(data, 16)) {
+                    self.interface = interface.cast_unsigned();
+                    self.local = Some(IpAddr::V6(Ipv6Addr::from(*address)));
+                }
+            }
+            // The kernel sends a byte for IPv4 and an int for IPv6.
+            (Family::V4, libc::IPPROTO_IP, libc::IP_TOS) => self.tos = data.first().copied().unwrap_or(0),
+            (Family::V6, libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => self.tos = int(data, 0).unwrap_or(0) as u8,
+            (_, libc::SOL_UDP, UDP_GRO) => {
+                let segment = int(data, 0).and_then(|segment| usize::try_from(segment).ok());
+                self.segment = segment.filter(|segment| *segment > 0).unwrap_or(self.segment);
+            }
+            _ => {}
+        }
+    }
+}
