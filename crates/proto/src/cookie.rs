@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use rand_core::RngCore;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::crypto::{HASH_LEN, MAC_LEN, Secret, XNONCE_LEN, hash, mac, xaead_open, xaead_seal};
 use crate::error::DropReason;
@@ -28,6 +28,7 @@ const LABEL_COOKIE: &[u8; 8] = b"cookie--";
 
 /// Checks macs of received handshake messages and makes cookie replies.
 pub(crate) struct CookieChecker {
+    // Both keys are made from a public key and are not secret.
     mac1_key: [u8; HASH_LEN],
     cookie_key: [u8; HASH_LEN],
     secret: Option<(Secret, Instant)>,
@@ -75,7 +76,7 @@ impl CookieChecker {
         rng: &mut dyn RngCore,
     ) -> bool {
         let cookie = self.cookie(now, source, rng);
-        bool::from(mac(&*cookie, &[macs.before_mac2]).ct_eq(macs.mac2))
+        bool::from(mac(&cookie, &[macs.before_mac2]).ct_eq(macs.mac2))
     }
 
     /// Creates the reply to a message with these macs, whose sender index was `receiver`.
@@ -138,7 +139,7 @@ impl CookieJar {
             self.cookie = None;
         }
         *mac2 = match &self.cookie {
-            Some((cookie, _)) => mac(&**cookie, &[before_mac2]),
+            Some((cookie, _)) => mac(cookie, &[before_mac2]),
             None => [0; MAC_LEN],
         };
     }
@@ -161,13 +162,6 @@ impl CookieJar {
         self.cookie = Some((cookie, now));
         self.last_mac1 = None;
         Ok(())
-    }
-}
-
-impl Drop for CookieChecker {
-    fn drop(&mut self) {
-        self.mac1_key.zeroize();
-        self.cookie_key.zeroize();
     }
 }
 

@@ -1,7 +1,8 @@
 //! What protects the expensive part of the handshake: when we are under load, and how much one source may then ask for
 //! (paper §5.3).
 //!
-//! There is no queue in this core, so load is measured as the rate of handshake messages. The limiter is asked only for
+//! There is no queue in this core, so load is measured as the rate of handshake messages with a right mac1: a flood by who
+//! does not know our public key costs one hash per datagram and must not force cookies on real peers. The limiter is asked only for
 //! messages whose mac2 proved their address, so its table cannot be filled from forged addresses.
 
 use core::time::Duration;

@@ -193,3 +193,9 @@ fn transport_cipher_follows_the_feature() {
     assert_eq!(&text, b"sixteen bytes ok");
     assert!(!key.open_transport(9, &mut text, &[0xff; 16]));
 }
+
+#[test]
+fn data_plane_keys_may_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<AeadKey>();
+}
