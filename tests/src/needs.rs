@@ -15,10 +15,11 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// The root of the source tree.
+/// The root of the source tree. Asked at run time first: a build folder may be shared by several trees.
 pub fn workspace() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here).to_owned()
+    let package =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().map_or_else(PathBuf::new, Path::to_owned)
 }
 
 /// The folder with the build output: `CARGO_TARGET_DIR`, or `target` in the source tree.
