@@ -151,9 +151,13 @@ impl Tun {
             namespace: device_namespace(&fd),
             control: control_socket()?,
         });
+        let none = TunOffloads {
+            vnet_hdr,
+            ..TunOffloads::default()
+        };
         let tun = Self {
             fd,
-            offloads: Mutex::default(),
+            offloads: Mutex::new(none),
             home,
         };
         if vnet_hdr {
@@ -168,6 +172,9 @@ impl Tun {
                 }
             }
             outcome?;
+        } else {
+            // Whoever had the device before may have left some on, which could not be told without the header.
+            tun.set_offloads(none)?;
         }
         Ok(tun)
     }
