@@ -8,14 +8,21 @@
 
 pub mod buffer;
 pub mod clock;
+pub mod daemon;
 pub mod errno;
 mod ifreq;
+mod netlink;
 pub mod netns;
+pub mod notify;
+pub mod packet;
 pub mod poll;
 pub mod random;
+pub mod route;
+pub mod signals;
 pub mod timer;
 pub mod tun;
 pub mod udp;
+pub mod userns;
 pub mod vnet;
 pub mod wake;
 
