@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The userspace engine: the threads, sockets and TUN that surround the protocol core.
+//!
+//! The core in `proto` decides; this crate moves bytes. Functions that only compute on packets ([`offload`],
+//! [`icmp`], [`ecn`]) do no I/O, so that they are tested and fuzzed on plain slices.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+pub mod ecn;
+pub mod icmp;
+pub mod offload;

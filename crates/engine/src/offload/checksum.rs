@@ -1,0 +1,162 @@
+//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+//!
+//! Partial sums add 16-bit words as they stand in memory, whatever the byte order of the machine: the checksum is the
+//! same either way once it is stored as it was loaded. A partial sum may be added to another as long as every slice
+//! but the last has even length.
+
+use std::array;
+
+/// Bytes added per step; wide enough for the compiler to use vector registers.
+const STEP: usize = 32;
+
+/// Returns the partial sum of `bytes`; an odd last byte counts as padded with zero.
+#[must_use]
+pub fn sum(bytes: &[u8]) -> u64 {
+    let (steps, rest) = bytes.as_chunks::<STEP>();
+    let mut lanes = [0u64; 8];
+    for step in steps {
+        add(&mut lanes, step);
+    }
+    lanes.iter().sum::<u64>() + sum_tail(rest)
+}
+
+/// Copies `source` to the start of `out`, as far as it fits, and returns the partial sum of what was copied.
+#[must_use]
+pub fn copy_and_sum(out: &mut [u8], source: &[u8]) -> u64 {
+    let len = out.len().min(source.len());
+    let (Some(out), Some(source)) = (out.get_mut(..len), source.get(..len)) else {
+        return 0;
+    };
+    out.copy_from_slice(source);
+    sum(out)
+}
+
+/// Folds a partial sum to 16 bits.
+#[must_use]
+pub fn fold(sum: u64) -> u16 {
+    let sum = (sum >> 32) + (sum & 0xffff_ffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    sum as u16
+}
+
+/// Returns the checksum field for a partial sum over the covered bytes, the field itself taken as zero.
+#[must_use]
+pub fn finish(sum: u64) -> [u8; 2] {
+    (!fold(sum)).to_ne_bytes()
+}
+
+/// Like [`finish`], for UDP, where zero means "no checksum" and is sent as its other form, 0xffff.
+#[must_use]
+pub fn finish_nonzero(sum: u64) -> [u8; 2] {
+    match finish(sum) {
+        [0, 0] => [0xff, 0xff],
+        field => field,
+    }
+}
+
+/// Tells whether a partial sum over the covered bytes, the field included, is that of an intact packet.
+#[must_use]
+pub fn verifies(sum: u64) -> bool {
+    fold(sum) == 0xffff
+}
+
+/// Returns the partial sum of a pseudo-header.
+///
+/// `addresses` is source then destination, 8 bytes (IPv4) or 32 (IPv6), `len` that of transport header and payload.
+#[must_use]
+pub fn pseudo_header(addresses: &[u8], protocol: u8, len: usize) -> u64 {
+    let len = len as u32;
+    sum(addresses) + sum(&[0, protocol]) + sum(&len.to_be_bytes())
+}
+
+/// Returns the checksum field after one 16-bit word that it covers changed from `old` to `new` (RFC 1624, equation 3).
+#[must_use]
+pub fn update(field: [u8; 2], old: [u8; 2], new: [u8; 2]) -> [u8; 2] {
+    let [field, old, new] = [field, old, new].map(u16::from_ne_bytes);
+    finish(u64::from(!field) + u64::from(!old) + u64::from(new))
+}
+
+fn add(lanes: &mut [u64; 8], step: &[u8; STEP]) {
+    let (words, _) = step.as_chunks::<4>();
+    for (lane, word) in lanes.iter_mut().zip(words) {
+        *lane += u64::from(u32::from_ne_bytes(*word));
+    }
+}
+
+fn sum_tail(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<2>();
+    let odd: [u8; 2] = array::from_fn(|at| rest.get(at).copied().unwrap_or(0));
+    words
+        .iter()
+        .map(|word| u64::from(u16::from_ne_bytes(*word)))
+        .sum::<u64>()
+        + u64::from(u16::from_ne_bytes(odd))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn naive(bytes: &[u8]) -> [u8; 2] {
+        let mut sum = 0u32;
+        for pair in bytes.chunks(2) {
+            sum += u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+            if sum > 0xffff {
+                sum -= 0xffff;
+            }
+        }
+        (!(sum as u16)).to_be_bytes()
+    }
+
+    /// Zero has two forms in one's complement arithmetic.
+    fn same(a: [u8; 2], b: [u8; 2]) -> bool {
+        let canonical = |field| if field == [0, 0] { [0xff, 0xff] } else { field };
+        canonical(a) == canonical(b)
+    }
+
+    #[test]
+    fn the_example_of_rfc_1071() {
+        assert_eq!(
+            finish(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])),
+            (!0xddf2u16).to_be_bytes()
+        );
+    }
+
+    #[test]
+    fn a_zero_udp_checksum_is_sent_as_ffff() {
+        assert_eq!(finish_nonzero(sum(&[0xff, 0xff])), [0xff, 0xff]);
+        assert_eq!(finish(sum(&[0xff, 0xff])), [0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_naive_sum(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            prop_assert_eq!(finish(sum(&bytes)), naive(&bytes));
+        }
+
+        #[test]
+        fn copying_sums_what_it_copies(bytes in prop::collection::vec(any::<u8>(), 0..300), room in 0usize..300) {
+            let mut out = vec![0; room];
+            let len = room.min(bytes.len());
+            prop_assert_eq!(fold(copy_and_sum(&mut out, &bytes)), fold(sum(&bytes[..len])));
+            prop_assert_eq!(&out[..len], &bytes[..len]);
+        }
+
+        #[test]
+        fn an_update_equals_a_new_sum(mut bytes in prop::collection::vec(any::<u8>(), 2..80), new: [u8; 2]) {
+            let before = finish(sum(&bytes));
+            let old = [bytes[0], bytes[1]];
+            bytes[..2].copy_from_slice(&new);
+            prop_assert!(same(update(before, old, new), finish(sum(&bytes))));
+        }
+
+        #[test]
+        fn the_largest_sums_do_not_overflow(len in 60_000usize..70_000) {
+            let bytes = vec![0xff; len];
+            prop_assert_eq!(finish(sum(&bytes)), naive(&bytes));
+        }
+    }
+}
