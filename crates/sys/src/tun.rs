@@ -7,6 +7,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd, retry_on_intr};
@@ -14,6 +15,7 @@ use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd, retry_on_intr};
 use crate::errno::retry;
 use crate::ifreq::{IfReq, control_socket};
 use crate::netns::Netns;
+use crate::notify::{Notify, Topics};
 
 const DEVICE: &str = "/dev/net/tun";
 
@@ -21,7 +23,10 @@ const DEVICE: &str = "/dev/net/tun";
 #[derive(Debug)]
 pub struct Tun {
     fd: OwnedFd,
-    offloads: Mutex<TunOffloads>,
+    /// Fixed when the device was made.
+    vnet_hdr: bool,
+    /// `TUN_F_*` bits that are on.
+    offloads: AtomicU32,
     home: Mutex<Home>,
 }
 
@@ -89,6 +94,18 @@ impl TunOffloads {
         },
     ];
 
+    fn from_bits(vnet_hdr: bool, bits: libc::c_uint) -> Self {
+        let has = |bit| bits & bit != 0;
+        Self {
+            vnet_hdr,
+            checksum: has(libc::TUN_F_CSUM),
+            tso4: has(libc::TUN_F_TSO4),
+            tso6: has(libc::TUN_F_TSO6),
+            ecn: has(libc::TUN_F_TSO_ECN),
+            uso: has(libc::TUN_F_USO4),
+        }
+    }
+
     /// Returns the argument of `TUNSETOFFLOAD`. Linux refuses every other bit without `TUN_F_CSUM`.
     fn bits(self) -> libc::c_uint {
         let flag = |on, bits| if on { bits } else { 0 };
@@ -151,13 +168,10 @@ impl Tun {
             namespace: device_namespace(&fd),
             control: control_socket()?,
         });
-        let none = TunOffloads {
-            vnet_hdr,
-            ..TunOffloads::default()
-        };
         let tun = Self {
             fd,
-            offloads: Mutex::new(none),
+            vnet_hdr,
+            offloads: AtomicU32::new(0),
             home,
         };
         if vnet_hdr {
@@ -174,7 +188,7 @@ impl Tun {
             outcome?;
         } else {
             // Whoever had the device before may have left some on, which could not be told without the header.
-            tun.set_offloads(none)?;
+            tun.set_offloads(TunOffloads::default())?;
         }
         Ok(tun)
     }
@@ -212,6 +226,14 @@ impl Tun {
             .unsigned_abs())
     }
 
+    /// Returns the namespace that the interface is in, which need not be the one it was made in.
+    ///
+    /// `None` where the kernel does not tell: before Linux 5.13, and without `CAP_NET_ADMIN` there.
+    #[must_use]
+    pub fn namespace(&self) -> Option<Netns> {
+        device_namespace(&self.fd)
+    }
+
     /// Returns the MTU of the interface in bytes.
     ///
     /// # Errors
@@ -228,6 +250,17 @@ impl Tun {
     pub fn is_up(&self) -> io::Result<bool> {
         let flags = self.ask_interface(libc::SIOCGIFFLAGS as libc::Ioctl)?.short();
         Ok(libc::c_int::from(flags) & libc::IFF_UP != 0)
+    }
+
+    /// Starts to listen for link news in the namespace that the interface is in now.
+    ///
+    /// # Errors
+    /// Those of [`Notify::new`], and of entering the namespace.
+    pub fn link_news(&self) -> io::Result<Notify> {
+        match device_namespace(&self.fd) {
+            Some(namespace) => namespace.run(|| Notify::new(Topics::default()))?,
+            None => Notify::new(Topics::default()),
+        }
     }
 
     fn ask_interface(&self, code: libc::Ioctl) -> io::Result<IfReq> {
@@ -247,7 +280,7 @@ impl Tun {
     /// Returns the offloads that are on.
     #[must_use]
     pub fn offloads(&self) -> TunOffloads {
-        *self.offloads.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        TunOffloads::from_bits(self.vnet_hdr, self.offloads.load(Ordering::Relaxed))
     }
 
     /// Turns offloads on and off; `vnet_hdr` must stay what it is.
@@ -255,14 +288,13 @@ impl Tun {
     /// # Errors
     /// `InvalidInput` when the kernel does not have this set, or `vnet_hdr` differs; nothing changes then.
     pub fn set_offloads(&self, offloads: TunOffloads) -> io::Result<()> {
-        let mut current = self.offloads.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if offloads.vnet_hdr != current.vnet_hdr || !offloads.vnet_hdr && offloads.bits() != 0 {
+        let bits = offloads.bits();
+        if offloads.vnet_hdr != self.vnet_hdr || !self.vnet_hdr && bits != 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let bits = libc::c_ulong::from(offloads.bits());
         // SAFETY: TUNSETOFFLOAD takes its argument by value.
-        retry(|| unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETOFFLOAD, bits) })?;
-        *current = offloads;
+        retry(|| unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::TUNSETOFFLOAD, libc::c_ulong::from(bits)) })?;
+        self.offloads.store(bits, Ordering::Relaxed);
         Ok(())
     }
 
@@ -292,8 +324,6 @@ impl AsFd for Tun {
     }
 }
 
-/// Returns the namespace that the interface is in; `None` where the kernel does not tell (before Linux 5.13, and
-/// without `CAP_NET_ADMIN` there).
 fn device_namespace(fd: &OwnedFd) -> Option<Netns> {
     // SAFETY: TUNGETDEVNETNS takes no argument.
     let namespace = retry(|| unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNGETDEVNETNS) }).ok()?;
