@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use crate::ifreq::{IfReq, control_socket};
+use crate::netlink::{HEADER, messages, push_attribute, receive, socket, u32_at};
 use crate::netns::Netns;
 
 /// Makes a namespace, or says why the test is skipped.
@@ -70,4 +71,29 @@ pub(crate) fn set_address(name: &str, address: Ipv4Addr, prefix_len: u8) -> io::
         IfReq::new(name)?.with_data(data).ask(socket.as_fd(), code as _)?;
     }
     Ok(())
+}
+
+/// Moves the interface `index` of this namespace to `namespace`.
+pub(crate) fn move_to(index: u32, namespace: &Netns) {
+    let mut message = vec![0; HEADER];
+    // struct ifinfomsg: the index is at 4.
+    message.extend([0; 4]);
+    message.extend(index.to_ne_bytes());
+    message.extend([0; 8]);
+    push_attribute(
+        &mut message,
+        libc::IFLA_NET_NS_FD,
+        &namespace.fd().as_raw_fd().to_ne_bytes(),
+    );
+    let len = message.len() as u32;
+    message[..4].copy_from_slice(&len.to_ne_bytes());
+    message[4..6].copy_from_slice(&libc::RTM_NEWLINK.to_ne_bytes());
+    message[6..8].copy_from_slice(&((libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16).to_ne_bytes());
+    let fd = socket(0).unwrap();
+    rustix::net::send(&fd, &message, rustix::net::SendFlags::empty()).unwrap();
+    let mut buffer = [0; 4096];
+    let answer = messages(receive(&fd, &mut buffer).unwrap())
+        .next()
+        .and_then(|answer| u32_at(answer.body, 0));
+    assert_eq!(answer, Some(0), "moving a link");
 }

@@ -2,8 +2,9 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
 use super::*;
+use crate::notify::Event;
 use crate::poll::readable;
-use crate::testing::{in_namespace, private_namespace, set_address, set_down, set_mtu, set_up};
+use crate::testing::{in_namespace, move_to, private_namespace, set_address, set_down, set_mtu, set_up};
 use crate::vnet::{F_NEEDS_CSUM, GSO_NONE, GSO_UDP_L4, VnetHeader};
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
@@ -151,6 +152,41 @@ fn facts_are_found_from_a_thread_in_another_namespace() {
     assert_eq!(tun.mtu().unwrap(), 1500);
     namespace.run(|| set_mtu("far0", 1300).unwrap()).unwrap();
     assert_eq!(tun.mtu().unwrap(), 1300);
+}
+
+#[test]
+fn a_device_that_moves_to_another_namespace_is_followed() {
+    let Some(birth) = private_namespace() else { return };
+    let Some(life) = private_namespace() else { return };
+    let tun = birth.run(|| Tun::create("mover").unwrap()).unwrap();
+    let Some(namespace) = tun.namespace() else {
+        return eprintln!("SKIPPED: this kernel does not tell where a TUN is (needs Linux 5.13)");
+    };
+    assert!(namespace.is(&birth).unwrap());
+    let mut news = tun.link_news().unwrap();
+    let index = tun.index().unwrap();
+    birth.run(|| move_to(index, &life)).unwrap();
+    assert!(readable(news.fd(), Duration::from_secs(5)).unwrap());
+    let mut gone = false;
+    news.read(|event| gone |= matches!(event, Event::Link(link) if link.index == index && link.deleted))
+        .unwrap();
+    assert!(gone && tun.namespace().unwrap().is(&life).unwrap());
+
+    // An interface of the old name in the old place is not mistaken for it.
+    let _other = birth.run(|| Tun::create("mover").unwrap()).unwrap();
+    birth.run(|| set_mtu("mover", 1300).unwrap()).unwrap();
+    let mut news = tun.link_news().unwrap();
+    life.run(|| set_mtu("mover", 1400).unwrap()).unwrap();
+    life.run(|| set_up("mover").unwrap()).unwrap();
+    assert_eq!((tun.mtu().unwrap(), tun.is_up().unwrap()), (1400, true));
+    let mut mtu = 0;
+    news.read(|event| {
+        if let Event::Link(link) = event {
+            mtu = link.mtu;
+        }
+    })
+    .unwrap();
+    assert_eq!(mtu, 1400);
 }
 
 #[test]
