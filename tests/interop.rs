@@ -90,17 +90,44 @@ fn gotatun_initiates_to_adit_over_v6() {
 }
 
 #[test]
-fn adit_follows_a_roaming_wireguard_go() {
-    roam(&Engine::wireguard_go(), &Engine::adit());
+fn adit_follows_a_peer_whose_port_changes() {
+    for peer in [
+        Engine::wireguard_go(),
+        Engine::boringtun(),
+        Engine::gotatun(),
+        Engine::adit(),
+    ] {
+        roam(
+            &peer,
+            &Engine::adit(),
+            "wg set wg0 listen-port 51999",
+            "192.0.2.1:51999",
+        );
+    }
 }
 
 #[test]
-fn wireguard_go_follows_a_roaming_adit() {
-    roam(&Engine::adit(), &Engine::wireguard_go());
+fn peers_follow_adit_when_its_port_changes() {
+    for peer in [Engine::wireguard_go(), Engine::boringtun(), Engine::gotatun()] {
+        roam(
+            &Engine::adit(),
+            &peer,
+            "wg set wg0 listen-port 51999",
+            "192.0.2.1:51999",
+        );
+    }
 }
 
-/// The left machine changes its only IPv4 address; the right one must learn it from the next authenticated packet.
-fn roam(roamer: &Engine, follower: &Engine) {
+/// The sticky source is gone with the address; the engine must notice and let the kernel choose anew.
+#[test]
+fn peers_follow_adit_when_its_address_changes() {
+    let change = "ip addr del 192.0.2.1/24 dev veth0 && ip addr add 192.0.2.77/24 dev veth0";
+    roam(&Engine::adit(), &Engine::wireguard_go(), change, "192.0.2.77:51820");
+    roam(&Engine::adit(), &Engine::adit(), change, "192.0.2.77:51820");
+}
+
+/// The left machine runs `change`; the right one must learn the endpoint `after` from the next authenticated packet.
+fn roam(roamer: &Engine, follower: &Engine, change: &str, after: &str) {
     if !needs::available(&[roamer.program(), follower.program(), "wg", "ip", "ping"]) {
         return;
     }
@@ -111,23 +138,21 @@ fn roam(roamer: &Engine, follower: &Engine) {
         let tunnel = Tunnel::configure(&lab.left, &lab.right, Outer::V4, true)?;
         tunnel.ping(1)?;
         let before = tunnel.latest_handshake(2)?;
-        lab.left
-            .sh("ip addr add 192.0.2.77/24 dev veth0 && ip addr del 192.0.2.1/24 dev veth0")?;
-        // Deleting the primary address may take the secondary one along, as a sysctl says.
-        lab.left
-            .sh("ip addr show veth0 | grep -q 192.0.2.77 || ip addr add 192.0.2.77/24 dev veth0")?;
+        lab.left.sh(change)?;
         tunnel.ping(1)?;
         tunnel.ping(2)?;
         let endpoints = lab.right.sh("wg show wg0 endpoints")?;
-        if !endpoints.contains("192.0.2.77:51820") {
+        if !endpoints.contains(after) {
             return Err(format!("the endpoint did not follow: {endpoints}"));
         }
-        if tunnel.latest_handshake(2)? != before {
+        // Boringtun may answer to the old endpoint through its connected socket until a handshake comes.
+        if follower.name == "adit" && tunnel.latest_handshake(2)? != before {
             return Err("roaming cost a handshake".into());
         }
         Ok(())
     };
-    work().unwrap_or_else(|error| panic!("{error}\n--- left\n{}\n--- right\n{}", left.log(), right.log()));
+    let names = format!("{} roams, {} follows", roamer.name, follower.name);
+    work().unwrap_or_else(|error| panic!("{names}: {error}\n--- left\n{}\n--- right\n{}", left.log(), right.log()));
 }
 
 /// REKEY-AFTER-TIME is 120 s (paper, section 6.1): the sender that initiated makes a new handshake under traffic.

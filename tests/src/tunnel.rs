@@ -95,7 +95,7 @@ impl<'a> Tunnel<'a> {
         for address in [IpAddr::from(inner_v4(other)), IpAddr::from(inner_v6(other))] {
             let node = self.node(from);
             command::until(Duration::from_secs(8), || node.sh(&format!("ping -c 1 -W 1 {address}")))?;
-            node.sh(&format!("ping -c 3 -W 2 {address}"))?;
+            node.sh(&format!("ping -c 3 -i 0.2 -W 2 {address}"))?;
         }
         Ok(())
     }
