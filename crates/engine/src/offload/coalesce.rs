@@ -50,7 +50,6 @@ impl Coalescer {
     }
 
     /// Begins a row of packets that stay in place until it ends.
-    #[must_use]
     pub fn begin<'b>(&self) -> Row<'b> {
         Row {
             accepts: self.accepts,
