@@ -6,29 +6,37 @@
 
 use std::array;
 
+/// 64-bit words per step.
+const LANES: usize = 4;
+
 /// Bytes added per step; wide enough for the compiler to use vector registers.
-const STEP: usize = 32;
+const STEP: usize = 8 * LANES;
 
 /// Returns the partial sum of `bytes`; an odd last byte counts as padded with zero.
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u64 {
     let (steps, rest) = bytes.as_chunks::<STEP>();
-    let mut lanes = [0u64; 8];
-    for step in steps {
-        add(&mut lanes, step);
-    }
-    lanes.iter().sum::<u64>() + sum_tail(rest)
+    sum_steps(steps.iter()) + sum_tail(rest)
 }
 
 /// Copies `source` to the start of `out`, as far as it fits, and returns the partial sum of what was copied.
+///
+/// One pass: this takes less time than a copy and a sum after it.
 #[must_use]
 pub fn copy_and_sum(out: &mut [u8], source: &[u8]) -> u64 {
     let len = out.len().min(source.len());
     let (Some(out), Some(source)) = (out.get_mut(..len), source.get(..len)) else {
         return 0;
     };
-    out.copy_from_slice(source);
-    sum(out)
+    let (places, place_rest) = out.as_chunks_mut::<STEP>();
+    let (steps, rest) = source.as_chunks::<STEP>();
+    let copied = places.iter_mut().zip(steps).map(|(place, step)| {
+        *place = *step;
+        step
+    });
+    let sum = sum_steps(copied);
+    place_rest.copy_from_slice(rest);
+    sum + sum_tail(rest)
 }
 
 /// Folds a partial sum to 16 bits.
@@ -78,21 +86,34 @@ pub fn update(field: [u8; 2], old: [u8; 2], new: [u8; 2]) -> [u8; 2] {
     finish(u64::from(!field) + u64::from(!old) + u64::from(new))
 }
 
-fn add(lanes: &mut [u64; 8], step: &[u8; STEP]) {
-    let (words, _) = step.as_chunks::<4>();
-    for (lane, word) in lanes.iter_mut().zip(words) {
-        *lane += u64::from(u32::from_ne_bytes(*word));
+/// Adds the low and the high halves of 64-bit words in lanes of their own: the form that compilers turn into the fewest
+/// vector instructions. A lane gains less than 2³² per step and cannot overflow on any slice in use.
+#[inline(always)]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "arrays of LANES; iterators keep the compiler from using vectors"
+)]
+fn sum_steps<'a>(steps: impl Iterator<Item = &'a [u8; STEP]>) -> u64 {
+    let mut low = [0u64; LANES];
+    let mut high = [0u64; LANES];
+    for step in steps {
+        let Some(words) = step.as_chunks::<8>().0.first_chunk::<LANES>() else {
+            continue;
+        };
+        for lane in 0..LANES {
+            let word = u64::from_ne_bytes(words[lane]);
+            low[lane] += word & 0xffff_ffff;
+            high[lane] += word >> 32;
+        }
     }
+    low.iter().chain(&high).sum()
 }
 
 fn sum_tail(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<2>();
-    let odd: [u8; 2] = array::from_fn(|at| rest.get(at).copied().unwrap_or(0));
-    words
-        .iter()
-        .map(|word| u64::from(u16::from_ne_bytes(*word)))
-        .sum::<u64>()
-        + u64::from(u16::from_ne_bytes(odd))
+    let (words, rest) = bytes.as_chunks::<4>();
+    let sum: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    let last: [u8; 4] = array::from_fn(|at| rest.get(at).copied().unwrap_or(0));
+    sum + u64::from(u32::from_ne_bytes(last))
 }
 
 #[cfg(test)]
