@@ -1,0 +1,230 @@
+//! `aditd`: makes an interface and its control socket, and runs the engine behind them, in front or in the background.
+//!
+//! Into the background: this process makes both, starts the program again with them as descriptors 3 and 4, and a pipe
+//! as 5 on which the child says that it runs or why not. Only then it exits, with 0 if interface and socket are there:
+//! scripts configure the interface right after.
+//!
+//! The end comes by a signal, by removal of the interface, or by removal of the socket; it leaves neither behind.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::Mutex;
+
+use clap::Parser;
+use engine::{Engine, Options};
+use engine::uapi::Socket;
+use host::{Netlink, link};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use sys::daemon;
+use sys::tun::Tun;
+
+use crate::logging;
+
+/// The MTU of a new interface: 1500 bytes less 80 for IPv6, UDP and WireGuard.
+const MTU: u32 = 1420;
+
+/// Variables with the number of an inherited descriptor.
+const TUN_FD: &str = "WG_TUN_FD";
+const UAPI_FD: &str = "WG_UAPI_FD";
+const READY_FD: &str = "ADIT_READY_FD";
+/// `1` keeps the program in front.
+const FOREGROUND: &str = "WG_PROCESS_FOREGROUND";
+
+/// What the child writes once it runs; anything else is the reason why it does not.
+const READY: &str = "ready";
+
+/// Makes a WireGuard interface and runs it.
+#[derive(Debug, Parser)]
+#[command(name = "aditd", version)]
+struct Arguments {
+    /// Stay in the foreground
+    #[arg(short, long)]
+    foreground: bool,
+    /// Name of the interface; `%d` stands for the first free number
+    #[arg(value_name = "IFNAME")]
+    interface: String,
+}
+
+/// Runs the program under this name.
+pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
+    let arguments: Arguments = match crate::parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    logging::start();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("aditd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> io::Result<()> {
+    let mut ready = inherited(READY_FD)?.map(File::from);
+    let outcome = make(&arguments.interface).and_then(|(tun, socket)| {
+        if !arguments.foreground && std::env::var_os(FOREGROUND).is_none_or(|value| value != "1") {
+            return into_background(&arguments.interface, tun, socket).map(|()| None);
+        }
+        start(tun, socket).map(Some)
+    });
+    if let Some(ready) = &mut ready {
+        // The parent may be gone; there is no one to tell then.
+        let _ = match &outcome {
+            Ok(_) => ready.write_all(READY.as_bytes()),
+            Err(error) => write!(ready, "{error}"),
+        };
+    }
+    drop(ready);
+    if let Some(engine) = outcome? {
+        engine.wait();
+    }
+    Ok(())
+}
+
+/// Makes the interface and its socket, or takes those that were inherited.
+fn make(interface: &str) -> io::Result<(Tun, Socket)> {
+    let tun = match inherited(TUN_FD)? {
+        Some(fd) => Tun::from_fd(fd).map_err(because(format!("cannot use {TUN_FD}")))?,
+        None => create(interface)?,
+    };
+    let name = tun.name();
+    let socket = match inherited(UAPI_FD)? {
+        Some(fd) => Socket::from_fd(fd).map_err(because(format!("cannot use {UAPI_FD}")))?,
+        None => Socket::create(&name).map_err(because(format!("cannot make the control socket of {name}")))?,
+    };
+    Ok((tun, socket))
+}
+
+fn create(interface: &str) -> io::Result<Tun> {
+    let tun = Tun::create(interface).map_err(|error| {
+        let hint = match error.kind() {
+            io::ErrorKind::PermissionDenied => "; it takes root, or CAP_NET_ADMIN",
+            io::ErrorKind::NotFound => "; is the kernel module tun loaded?",
+            io::ErrorKind::ResourceBusy => "; the name is taken",
+            _ => "",
+        };
+        io::Error::new(
+            error.kind(),
+            format!("cannot make the interface {interface}: {error}{hint}"),
+        )
+    })?;
+    let mut netlink = Netlink::open().map_err(io::Error::other)?;
+    link::set_mtu(&mut netlink, tun.index()?, MTU).map_err(io::Error::other)?;
+    Ok(tun)
+}
+
+fn start(tun: Tun, socket: Socket) -> io::Result<Engine<Tun>> {
+    // Before there is something to leave behind.
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(because("cannot handle signals"))?;
+    let on_mtu = fit_segments(tun.index()?)?;
+    let options = Options {
+        tun,
+        uapi: Some(socket),
+        on_mtu: Some(on_mtu),
+    };
+    let engine = Engine::start(options).map_err(because("cannot start the engine"))?;
+    let stopper = engine.stopper();
+    std::thread::Builder::new()
+        .name("aditd-signals".to_owned())
+        .spawn(move || {
+            for signal in signals.forever() {
+                tracing::info!(signal, "ending");
+                stopper.stop();
+            }
+        })?;
+    Ok(engine)
+}
+
+/// Starts this program again with the interface and its socket, and returns once it runs.
+fn into_background(interface: &str, tun: Tun, mut socket: Socket) -> io::Result<()> {
+    let (mut news, ready) = io::pipe()?;
+    let fds: [OwnedFd; 3] = [tun.into_fd(), socket.as_fd().try_clone_to_owned()?, ready.into()];
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg0("aditd").arg(interface).current_dir("/");
+    for (variable, number) in [TUN_FD, UAPI_FD, READY_FD].into_iter().zip(daemon::FIRST_FD..) {
+        command.env(variable, number.to_string());
+    }
+    command.env(FOREGROUND, "1").stdin(Stdio::null()).stdout(Stdio::null());
+    // Whoever reads our standard error to its end would wait for the daemon's end; so only on request.
+    command.stderr(if logging::is_wanted() {
+        Stdio::inherit()
+    } else {
+        Stdio::null()
+    });
+    daemon::pass_fds(&mut command, &fds)?;
+    daemon::detach(&mut command);
+    command.spawn().map_err(because("cannot start in the background"))?;
+    // The copies of the pipe go, so that it ends with the child.
+    drop((command, fds));
+    let mut said = String::new();
+    news.read_to_string(&mut said)?;
+    match said.as_str() {
+        READY => {
+            socket.keep_file();
+            Ok(())
+        }
+        "" => Err(io::Error::other("the background process ended early")),
+        reason => Err(io::Error::other(reason.to_owned())),
+    }
+}
+
+/// Returns what keeps the kernel's super-packets at the size of one segmented UDP send.
+fn fit_segments(index: u32) -> io::Result<Box<dyn Fn(usize) + Send>> {
+    let netlink = Mutex::new(Netlink::open().map_err(io::Error::other)?);
+    Ok(Box::new(move |mtu| {
+        // An IPv4 datagram carries 65,507 bytes, of which every segment takes 32 for header and tag. The kernel splits
+        // one send into 64 datagrams at most (before Linux 6.10).
+        let segments = (65_507 / mtu.saturating_add(32)).clamp(1, 64);
+        let mut netlink = netlink.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Err(error) = link::set_gso_max_segs(&mut netlink, index, segments as u32) {
+            tracing::warn!(%error, "super-packets not fitted");
+        }
+    }))
+}
+
+/// Takes the descriptor whose number a variable holds.
+fn inherited(variable: &str) -> io::Result<Option<OwnedFd>> {
+    let Some(value) = std::env::var_os(variable).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let number: Option<RawFd> = value.to_str().and_then(|text| text.parse().ok());
+    let invalid = || {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{variable} is not a descriptor's number"),
+        )
+    };
+    daemon::inherited_fd(number.ok_or_else(invalid)?)
+        .map(Some)
+        .map_err(because(format!("cannot use {variable}")))
+}
+
+/// Puts what was tried in front of why it failed.
+fn because(what: impl Into<String>) -> impl FnOnce(io::Error) -> io::Error {
+    let what = what.into();
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_that_of_other_engines() {
+        Arguments::command().debug_assert();
+        let parse = |words: &[&str]| Arguments::try_parse_from([&["aditd"], words].concat());
+        assert!(parse(&["-f", "wg0"]).unwrap().foreground);
+        assert!(parse(&["--foreground", "wg0"]).unwrap().foreground);
+        assert_eq!(parse(&["wg%d"]).unwrap().interface, "wg%d");
+        assert!(parse(&[]).unwrap_err().use_stderr());
+        assert!(!parse(&["--version"]).unwrap_err().use_stderr());
+    }
+}
