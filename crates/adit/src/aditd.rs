@@ -15,8 +15,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 
 use clap::Parser;
-use engine::{Engine, Options};
 use engine::uapi::Socket;
+use engine::{Engine, Options};
 use host::{Netlink, link};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -46,7 +46,8 @@ struct Arguments {
     #[arg(short, long)]
     foreground: bool,
     /// Name of the interface; `%d` stands for the first free number
-    #[arg(value_name = "IFNAME")]
+    // The kernel would make up a name of its own for an empty one.
+    #[arg(value_name = "IFNAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     interface: String,
 }
 
@@ -225,6 +226,7 @@ mod tests {
         assert!(parse(&["--foreground", "wg0"]).unwrap().foreground);
         assert_eq!(parse(&["wg%d"]).unwrap().interface, "wg%d");
         assert!(parse(&[]).unwrap_err().use_stderr());
+        assert!(parse(&[""]).is_err());
         assert!(!parse(&["--version"]).unwrap_err().use_stderr());
     }
 }
