@@ -36,7 +36,9 @@ fn main() -> ExitCode {
         return aditd::main(&arguments);
     }
     match parse::<Adit>(&arguments) {
-        Ok(Adit { command: Command::Try(options) }) => try_tunnel::run(&options),
+        Ok(Adit {
+            command: Command::Try(options),
+        }) => try_tunnel::run(&options),
         Err(code) => code,
     }
 }
@@ -51,7 +53,11 @@ fn parse<P: Parser>(arguments: &[OsString]) -> Result<P, ExitCode> {
     P::try_parse_from(arguments).map_err(|error| {
         // Nobody is left to tell when the terminal is gone.
         let _ = error.print();
-        if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        if error.use_stderr() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
     })
 }
 
