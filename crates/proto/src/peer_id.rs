@@ -1,0 +1,25 @@
+//! The name of a peer inside one tunnel.
+
+/// An opaque handle to a peer.
+///
+/// It stays valid until the peer is removed; a handle to a removed peer is recognised and ignored, also when its slot was
+/// given to another peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId {
+    slot: u32,
+    generation: u32,
+}
+
+impl PeerId {
+    pub(crate) const fn new(slot: u32, generation: u32) -> Self {
+        Self { slot, generation }
+    }
+
+    pub(crate) const fn slot(self) -> u32 {
+        self.slot
+    }
+
+    pub(crate) const fn generation(self) -> u32 {
+        self.generation
+    }
+}
