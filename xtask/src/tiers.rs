@@ -114,6 +114,8 @@ fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     }
     // `cargo run` tells its children about itself; a nightly cargo below must not take the stable one's word.
     command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    // The counts are read from plain text.
+    command.env("CARGO_TERM_COLOR", "never");
     command
 }
 
