@@ -360,4 +360,49 @@ mod tests {
             assert!(parse_size(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn the_bare_path_is_measured_and_its_plaintext_is_seen() {
+        let mut world = match World::build() {
+            Ok(world) => world,
+            Err(error) => {
+                assert!(std::env::var_os("ADIT_REQUIRE_NETNS").is_none(), "{error}");
+                eprintln!("SKIPPED: {error}");
+                return;
+            }
+        };
+        let args = Args {
+            size: Some(8 << 20),
+            seconds: None,
+            json: false,
+        };
+        let trial = Trial {
+            args: &args,
+            progress: &Progress::new(),
+        };
+        let measured = trial.measure(&mut world, Inside::Bare).unwrap();
+        assert_eq!(measured.flow.bytes, 8 << 20);
+        assert!(measured.v4 > Duration::ZERO && measured.v6 > Duration::ZERO);
+        assert!(
+            measured.seen.plaintext > 0,
+            "the watch recognises plain data: {:?}",
+            measured.seen
+        );
+        assert_eq!(measured.seen.data, 0);
+        eprintln!(
+            "{:?} {:?} {:.2} Gbit/s {:?}",
+            measured.v4,
+            measured.v6,
+            measured.flow.rate() / 1e9,
+            measured.seen
+        );
+
+        let path = Path {
+            from: &world.first.namespace,
+            to: &world.second.namespace,
+            address: world.second.outer.1,
+        };
+        let hash = transfer::hashed(path, 1 << 20, &mut |_| ()).unwrap();
+        assert_eq!(hash.len(), 64);
+    }
 }
