@@ -6,6 +6,19 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod control;
+mod datapath;
+mod device;
 pub mod ecn;
+mod engine;
+mod gate;
 pub mod icmp;
 pub mod offload;
+mod report;
+mod shared;
+mod sockets;
+pub mod transport;
+pub mod uapi;
+
+pub use engine::{Engine, Options, Stopper};
+pub use report::{Report, Traffic};

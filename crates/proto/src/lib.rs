@@ -11,31 +11,43 @@
 
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 mod allowed_ips;
 mod cookie;
 mod crypto;
 mod endpoint;
 mod error;
+mod event;
 mod handshake;
 mod index;
 mod inner;
+mod keypair;
+mod keypairs;
 mod keys;
 mod message;
 mod noise;
+mod peer;
 mod peer_id;
 mod ratelimiter;
 mod replay;
+mod stats;
 mod tai64n;
 #[cfg(test)]
 mod test_util;
 mod time;
 mod timers;
+mod tunnel;
 
 pub use endpoint::{Endpoint, StickySource};
 pub use error::{ConfigError, DropReason};
+pub use event::Event;
 pub use index::{LocalIndex, RemoteIndex};
+pub use inner::{InnerPacket, destination, inner_packet};
+pub use keypair::{Authenticated, Counters, RecvKey, SendKey};
 pub use keys::{KEY_LEN, PresharedKey, PrivateKey, PublicKey};
 pub use message::{
     COOKIE_REPLY_LEN, CookieReply, DATA_HEADER_LEN, DATA_OVERHEAD, HandshakeInitiation, HandshakeResponse,
@@ -43,4 +55,8 @@ pub use message::{
     write_data_header,
 };
 pub use peer_id::PeerId;
+pub use replay::{REJECT_AFTER_MESSAGES, ReplayWindow};
+pub use stats::Stats;
 pub use time::{Instant, Now};
+pub use timers::Timer;
+pub use tunnel::{Activity, Delivered, MAX_PEERS, Outbound, PeerView, Route, Transmit, Tunnel};

@@ -1,0 +1,139 @@
+//! The control worker: timers by deadline, and the device as the system administrator changes it.
+//!
+//! It follows the link (up, down, MTU, deletion) and forgets sticky sources that routing no longer agrees with.
+//! Whether the device is up is asked of the device itself, because it may have moved to another network namespace.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sys::notify::{Event, Notify, Topics};
+use sys::poll::Poller;
+
+use crate::shared::Shared;
+use crate::transport::Tun;
+
+/// The worker that follows timers, link and routes.
+pub(crate) struct Worker<T: Tun> {
+    shared: Arc<Shared<T>>,
+    /// Of the namespace that the device is in, which may change.
+    link: Notify,
+    /// Of the namespace that the sockets are in.
+    routing: Notify,
+    on_mtu: Option<Box<dyn Fn(usize) + Send>>,
+    mtu: usize,
+}
+
+impl<T: Tun> Worker<T> {
+    pub(crate) fn new(shared: Arc<Shared<T>>, on_mtu: Option<Box<dyn Fn(usize) + Send>>) -> io::Result<Self> {
+        let topics = Topics { addresses: true, routes: true };
+        Ok(Self { link: shared.tun.link_news()?, routing: Notify::new(topics)?, shared, on_mtu, mtu: 0 })
+    }
+
+    /// Runs until the engine stops.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut poller = Poller::new();
+        self.follow_link();
+        loop {
+            let fds = [shared.stop.fd(), shared.timer.fd(), self.link.fd(), self.routing.fd()];
+            let ready = match poller.wait(&fds, None) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(%error, "poll failed");
+                    return shared.stop.notify();
+                }
+            };
+            if ready.is(0) {
+                return;
+            }
+            if ready.is(1) {
+                shared.ring();
+            }
+            if ready.is(2) {
+                self.hear_link();
+            }
+            if ready.is(3) {
+                self.hear_routing();
+            }
+        }
+    }
+
+    fn hear_link(&mut self) {
+        let mut left = false;
+        let outcome = self.link.read(|event| match event {
+            Event::Link(change) => left |= change.deleted,
+            Event::Lost => left = true,
+            Event::Address(_) | Event::Route(_) => {}
+        });
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "link news lost");
+        }
+        if left {
+            // Gone from this namespace: for good, which the device will tell, or to another.
+            match self.shared.tun.link_news() {
+                Ok(link) => self.link = link,
+                Err(error) => tracing::warn!(%error, "no link news"),
+            }
+        }
+        self.follow_link();
+    }
+
+    fn hear_routing(&mut self) {
+        let mut changed = false;
+        if let Err(error) = self.routing.read(|event| changed |= !matches!(event, Event::Link(_))) {
+            tracing::warn!(%error, "routing news lost");
+        }
+        if changed {
+            forget_lost_sources(&self.shared);
+        }
+    }
+
+    /// Brings the engine in line with the state of its device.
+    fn follow_link(&mut self) {
+        match self.shared.tun.mtu() {
+            Ok(mtu) if mtu != self.mtu => {
+                self.mtu = mtu;
+                self.shared.core().tunnel.set_mtu(mtu);
+                if let Some(on_mtu) = &self.on_mtu {
+                    on_mtu(mtu);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "MTU not known"),
+        }
+        match self.shared.tun.is_up() {
+            Ok(true) => {
+                if let Err(error) = self.shared.up() {
+                    tracing::error!(%error, "no UDP socket");
+                }
+            }
+            Ok(false) => self.shared.down(),
+            Err(error) => {
+                tracing::info!(%error, "device gone");
+                self.shared.stop.notify();
+            }
+        }
+    }
+}
+
+/// Forgets the sticky sources that lead out of another interface than the peers' datagrams came in by.
+fn forget_lost_sources<T: Tun>(shared: &Shared<T>) {
+    let core = shared.core();
+    let fwmark = core.fwmark;
+    let peers: Vec<_> = core.tunnel.peers().collect();
+    let sticky: Vec<_> = peers
+        .into_iter()
+        .filter_map(|id| Some((id, core.tunnel.peer(id)?.endpoint()?)))
+        .filter_map(|(id, endpoint)| Some((id, endpoint.remote, endpoint.source?)))
+        .filter(|(_, remote, _)| matches!(remote, SocketAddr::V4(_)))
+        .collect();
+    drop(core);
+    for (peer, remote, source) in sticky {
+        let interface = sys::route::route_interface(remote.ip(), Some(source.address), fwmark);
+        if !interface.is_ok_and(|interface| interface == source.interface) {
+            tracing::debug!(%remote, source = %source.address, "sticky source forgotten");
+            shared.core().tunnel.forget_source(peer);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! From the network to the TUN: one `recvmmsg`, one index lookup per run, one commit per run, one gathered write.
+//!
+//! A run is a row of datagrams with the same receiver index. Its datagrams are opened in place without a lock; the
+//! replay window, the timers and the sources are checked once per run. What passed is written to the TUN as
+//! super-packets, in the order of arrival.
+
+use std::io::{ErrorKind, IoSlice};
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use proto::{Activity, Authenticated, DropReason, Endpoint, LocalIndex, RecvKey, StickySource};
+use sys::poll::Poller;
+use sys::udp::{RecvBatch, RecvSlot, UdpSocket};
+
+use super::KEEP_BUFFERS;
+use crate::ecn;
+use crate::offload::coalesce::{Accepts, Coalescer};
+use crate::report::Counters as Traffic;
+use crate::shared::{Shared, now};
+use crate::sockets::Sockets;
+use crate::transport::{Offloads, Tun};
+
+/// Slots of one `recvmmsg`, each of 64 KiB of address space, touched on use.
+const SLOTS: usize = 8;
+
+/// The worker that forwards what peers send to the TUN.
+pub(crate) struct Worker<T: Tun> {
+    shared: Arc<Shared<T>>,
+    batch: RecvBatch,
+    opened: Opened,
+    packets: Vec<Packet>,
+    coalescer: Coalescer,
+}
+
+/// The datagrams of the current run that have been opened, position by position.
+#[derive(Default)]
+struct Opened {
+    tokens: Vec<Authenticated>,
+    plaintexts: Vec<Range<usize>>,
+    fresh: Vec<bool>,
+}
+
+/// An inner packet that may be delivered: where it stands in the receive buffer.
+struct Packet {
+    slot: usize,
+    range: Range<usize>,
+}
+
+impl<T: Tun> Worker<T> {
+    pub(crate) fn new(shared: Arc<Shared<T>>) -> std::io::Result<Self> {
+        let Offloads { checksum, tcp, udp } = shared.tun.offloads();
+        Ok(Self {
+            shared,
+            batch: RecvBatch::new(SLOTS)?,
+            opened: Opened::default(),
+            packets: Vec::new(),
+            coalescer: Coalescer::with(Accepts { checksum, tcp, udp }),
+        })
+    }
+
+    /// Runs until the engine stops.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut poller = Poller::new();
+        let mut holds_buffers = false;
+        loop {
+            let sockets = shared.sockets();
+            let patience = holds_buffers.then_some(KEEP_BUFFERS);
+            let mut fds = vec![shared.stop.fd(), shared.rebound.fd()];
+            fds.extend(sockets.iter().flat_map(|sockets| sockets.all()).map(UdpSocket::fd));
+            loop {
+                let ready = match poller.wait(&fds, patience) {
+                    Ok(ready) => ready,
+                    Err(error) => {
+                        tracing::error!(%error, "poll failed");
+                        return shared.stop.notify();
+                    }
+                };
+                if ready.is(0) {
+                    return;
+                }
+                if ready.is(1) {
+                    shared.rebound.drain();
+                    break;
+                }
+                if !ready.any() {
+                    self.batch.release();
+                    holds_buffers = false;
+                    break;
+                }
+                if let Some(sockets) = &sockets {
+                    self.drain(sockets);
+                }
+                if !holds_buffers {
+                    holds_buffers = true;
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Receives until both sockets run dry.
+    fn drain(&mut self, sockets: &Sockets) {
+        for socket in sockets.all() {
+            loop {
+                match socket.recv(&mut self.batch) {
+                    Ok(0) => break,
+                    Ok(slots) => {
+                        Traffic::add(&self.shared.counters.receives, 1);
+                        self.receive(slots);
+                        if slots < SLOTS {
+                            break;
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    // Errors that the network reports on a socket (unreachable, refused) concern a past datagram.
+                    Err(error) => {
+                        tracing::debug!(%error, "receive failed");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles the first `slots` slots of the batch.
+    fn receive(&mut self, slots: usize) {
+        let shared = Arc::clone(&self.shared);
+        let mut datagrams = 0;
+        for index in 0..slots {
+            let Some(slot) = self.batch.slot(index) else { continue };
+            if slot.truncated {
+                shared.core().tunnel.count_drop(DropReason::BadLength, 1);
+                continue;
+            }
+            datagrams += open_slot(&shared, index, slot, &mut self.opened, &mut self.packets);
+        }
+        Traffic::add(&shared.counters.datagrams_received, datagrams);
+        self.deliver();
+        shared.pump();
+    }
+
+    /// Writes the packets that passed to the TUN.
+    fn deliver(&mut self) {
+        let shared = &self.shared;
+        let mut write = |parts: &[IoSlice<'_>]| {
+            Traffic::add(&shared.counters.tun_writes, 1);
+            if let Err(error) = shared.tun.write(parts) {
+                Traffic::add(&shared.counters.tun_write_errors, 1);
+                tracing::debug!(%error, "TUN write failed");
+            }
+        };
+        let batch = &self.batch;
+        let packets = self.packets.iter().filter_map(|packet| batch.bytes(packet.slot).get(packet.range.clone()));
+        self.coalescer.coalesce(packets, &mut write);
+        self.packets.clear();
+    }
+}
+
+/// Handles the datagrams of one slot and returns how many there were.
+fn open_slot<T: Tun>(
+    shared: &Shared<T>,
+    index: usize,
+    slot: RecvSlot<'_>,
+    opened: &mut Opened,
+    packets: &mut Vec<Packet>,
+) -> u64 {
+    let RecvSlot { bytes, segment, tos, .. } = slot;
+    let source = Endpoint {
+        remote: slot.remote,
+        // Only IPv4 routing is asked for the interface; with IPv6 it would force one.
+        source: slot.local.map(|address| StickySource {
+            address,
+            interface: if address.is_ipv4() { slot.interface } else { 0 },
+        }),
+    };
+    let segment = segment.max(1);
+    let mut run: Option<Arc<RecvKey>> = None;
+    let mut count = 0;
+    let mut start = 0;
+    while start < bytes.len() {
+        let range = start..(start + segment).min(bytes.len());
+        start = range.end;
+        count += 1;
+        let Some(datagram) = bytes.get_mut(range.clone()) else { continue };
+        let local = proto::parse_data_header(datagram).map(|(local, _)| local);
+        if let Some(local) = local
+            && let Some(key) = run.as_ref().filter(|key| key.local_index() == local)
+        {
+            open(shared, key, range.start, datagram, opened);
+            continue;
+        }
+        if let Some(key) = run.take() {
+            let place = Place { slot: index, tos, source };
+            finish(shared, &key, &place, bytes, opened, packets);
+        }
+        let Some(datagram) = bytes.get_mut(range.clone()) else { continue };
+        match local {
+            None => handle_control(shared, source, datagram),
+            Some(local) => {
+                let mut core = shared.core();
+                match core.tunnel.receiver(now(), local) {
+                    Ok(key) => {
+                        drop(core);
+                        open(shared, &key, range.start, datagram, opened);
+                        run = Some(key);
+                    }
+                    Err(reason) => core.tunnel.count_drop(reason, 1),
+                }
+            }
+        }
+    }
+    if let Some(key) = run.take() {
+        let place = Place { slot: index, tos, source };
+        finish(shared, &key, &place, bytes, opened, packets);
+    }
+    count
+}
+
+/// Where the datagrams of a run stand and came from.
+struct Place {
+    slot: usize,
+    tos: u8,
+    source: Endpoint,
+}
+
+/// Hands a handshake message, a cookie reply or junk to the control plane.
+fn handle_control<T: Tun>(shared: &Shared<T>, source: Endpoint, datagram: &mut [u8]) {
+    let mut core = shared.core();
+    if let Err(reason) = core.tunnel.handle_datagram(now(), source, datagram) {
+        tracing::debug!(remote = %source.remote, reason = reason.name(), "datagram dropped");
+    }
+    shared.finish(core);
+}
+
+/// Opens a datagram that stands at `start` in its slot and adds it to the run.
+fn open<T: Tun>(shared: &Shared<T>, key: &RecvKey, start: usize, datagram: &mut [u8], opened: &mut Opened) {
+    match key.open(datagram) {
+        Ok((token, plaintext)) => {
+            let from = start + proto::DATA_HEADER_LEN;
+            opened.plaintexts.push(from..from + plaintext.len());
+            opened.tokens.push(token);
+            opened.fresh.push(false);
+        }
+        Err(reason) => shared.core().tunnel.count_drop(reason, 1),
+    }
+}
+
+/// Ends a run: commits its counters, credits its timers, checks the sources, and keeps what may be delivered.
+fn finish<T: Tun>(
+    shared: &Shared<T>,
+    key: &Arc<RecvKey>,
+    place: &Place,
+    bytes: &mut [u8],
+    opened: &mut Opened,
+    packets: &mut Vec<Packet>,
+) {
+    let Opened { tokens, plaintexts, fresh } = opened;
+    key.commit(&mut tokens.iter(), &mut |position, verdict| {
+        if let Some(fresh) = fresh.get_mut(position) {
+            *fresh = verdict;
+        }
+    });
+    let passed = || plaintexts.iter().zip(fresh.iter()).filter(|(_, fresh)| **fresh).map(|(range, _)| range);
+    let keepalives = passed().filter(|range| range.is_empty()).count();
+    let total = passed().count();
+    let first = tokens.iter().zip(fresh.iter()).find(|(_, fresh)| **fresh).map(|(token, _)| *token);
+
+    let mut core = shared.core();
+    core.tunnel.count_drop(DropReason::Replay, (tokens.len() - total) as u64);
+    if let Some(first) = first {
+        let received = Activity::Received {
+            source: place.source,
+            key: Arc::clone(key),
+            first,
+            data: total > keepalives,
+            keepalives: keepalives as u32,
+        };
+        core.tunnel.handle_activity(now(), key.peer(), &received);
+    }
+    let mut delivered = 0;
+    let mut allowed: Option<IpAddr> = None;
+    for range in passed().filter(|range| !range.is_empty()) {
+        let Some(plaintext) = bytes.get_mut(range.clone()) else { continue };
+        let inner = match proto::inner_packet(plaintext) {
+            Ok(inner) => inner,
+            Err(reason) => {
+                core.tunnel.count_drop(reason, 1);
+                continue;
+            }
+        };
+        if allowed != Some(inner.source) {
+            if !core.tunnel.source_allowed(key.peer(), inner.source) {
+                core.tunnel.count_drop(DropReason::SourceNotAllowed, 1);
+                continue;
+            }
+            allowed = Some(inner.source);
+        }
+        if let Some(packet) = plaintext.get_mut(..inner.len) {
+            ecn::decapsulate(place.tos, packet);
+        }
+        delivered += (range.len() + proto::DATA_OVERHEAD) as u64;
+        packets.push(Packet { slot: place.slot, range: range.start..range.start + inner.len });
+    }
+    if delivered > 0 {
+        core.tunnel.handle_activity(now(), key.peer(), &Activity::Delivered { bytes: delivered });
+    }
+    shared.finish(core);
+    tokens.clear();
+    plaintexts.clear();
+    fresh.clear();
+}

@@ -1,0 +1,276 @@
+//! From the TUN to the network: one read, one route, one reservation of counters, one segmented send.
+//!
+//! While the TUN stays readable, packets for the same peer join the batch; as soon as it runs dry the batch leaves.
+//! The gate is held while a batch is open, so that counters leave in order.
+
+use std::io::{ErrorKind, IoSlice};
+use std::net::IpAddr;
+use std::sync::{Arc, MutexGuard};
+
+use proto::{Activity, Counters, DropReason, Outbound, Route, Transmit};
+use sys::buffer::Buffer;
+use sys::poll::Poller;
+
+use super::KEEP_BUFFERS;
+use super::batch::{Batch, Target};
+use crate::offload::split::Split;
+use crate::offload::VnetHeader;
+use crate::report::Counters as Traffic;
+use crate::shared::{Shared, now};
+use crate::sockets::{SendError, Sockets};
+use crate::transport::{Tun, VNET_LEN};
+use crate::{ecn, icmp};
+
+/// The largest IP packet, and so the largest super-packet, in bytes.
+const MAX_PACKET_LEN: usize = 65_535;
+
+/// The worker that forwards inner packets to their peers.
+pub(crate) struct Worker<T: Tun> {
+    shared: Arc<Shared<T>>,
+    packet: Buffer,
+    scratch: Buffer,
+    batch: Batch,
+    output: Vec<Transmit>,
+}
+
+impl<T: Tun> Worker<T> {
+    pub(crate) fn new(shared: Arc<Shared<T>>) -> std::io::Result<Self> {
+        Ok(Self {
+            shared,
+            packet: Buffer::new(VNET_LEN + MAX_PACKET_LEN)?,
+            scratch: Buffer::new(MAX_PACKET_LEN)?,
+            batch: Batch::new()?,
+            output: Vec::new(),
+        })
+    }
+
+    /// Runs until the engine stops.
+    pub(crate) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut poller = Poller::new();
+        let mut holds_buffers = false;
+        loop {
+            let patience = holds_buffers.then_some(KEEP_BUFFERS);
+            let ready = match poller.wait(&[shared.tun.fd(), shared.stop.fd()], patience) {
+                Ok(ready) => ready,
+                Err(error) => return self.fail("poll", &error),
+            };
+            if ready.is(1) {
+                return;
+            }
+            if !ready.is(0) {
+                self.release();
+                holds_buffers = false;
+                continue;
+            }
+            holds_buffers = true;
+            if let Err(error) = self.drain() {
+                return self.fail("TUN", &error);
+            }
+        }
+    }
+
+    fn fail(&self, what: &str, error: &std::io::Error) {
+        tracing::info!(what, %error, "device gone");
+        self.shared.stop.notify();
+    }
+
+    fn release(&mut self) {
+        self.packet.release();
+        self.scratch.release();
+        self.batch.release();
+    }
+
+    /// Forwards packets until the TUN runs dry.
+    fn drain(&mut self) -> std::io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let mut turn = Turn { shared: &shared, gate: None, sockets: shared.sockets() };
+        loop {
+            match shared.tun.read(&mut self.packet) {
+                Ok(len) => {
+                    Traffic::add(&shared.counters.tun_reads, 1);
+                    self.forward(&mut turn, len);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.flush(&mut turn);
+                    return if error.kind() == ErrorKind::WouldBlock { Ok(()) } else { Err(error) };
+                }
+            }
+        }
+    }
+
+    /// Forwards one super-packet of `len` bytes in `self.packet`.
+    fn forward(&mut self, turn: &mut Turn<'_, T>, len: usize) {
+        let Some((header, packet)) = self.packet.get(..len).and_then(|read| read.split_first_chunk::<VNET_LEN>()) else {
+            return self.drop_packet(DropReason::NotIp);
+        };
+        let header = VnetHeader::from_bytes(header);
+        let destination = match proto::destination(packet) {
+            Ok(destination) => destination,
+            Err(reason) => return self.drop_packet(reason),
+        };
+        let Ok(split) = Split::parse(&header, packet) else { return self.drop_packet(DropReason::NotIp) };
+        let tos = ecn::encapsulate(packet);
+        turn.enter();
+        let route = self.shared.core().tunnel.route(now(), destination, split.segments() as u32);
+        match route {
+            Ok(Route::Send(outbound)) => {
+                seal(&mut self.batch, &mut self.output, turn, &split, &outbound, tos);
+            }
+            Ok(Route::Stage(_)) => {
+                flush(&mut self.batch, &mut self.output, turn);
+                stage(&mut self.scratch, turn.shared, &split);
+                turn.leave();
+            }
+            Err(reason) => self.refuse(reason, destination, len),
+        }
+    }
+
+    fn flush(&mut self, turn: &mut Turn<'_, T>) {
+        flush(&mut self.batch, &mut self.output, turn);
+        turn.leave();
+    }
+
+    fn drop_packet(&self, reason: DropReason) {
+        self.shared.core().tunnel.count_drop(reason, 1);
+    }
+
+    /// Drops a packet without a way out and tells its sender, as the kernel would.
+    fn refuse(&mut self, reason: DropReason, destination: IpAddr, len: usize) {
+        tracing::trace!(%destination, reason = reason.name(), "no way out");
+        self.drop_packet(reason);
+        let Some(packet) = self.packet.get(VNET_LEN..len) else { return };
+        let allowed = {
+            let mut limiter = self.shared.icmp.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            limiter.allow(sys::clock::boottime_nanos())
+        };
+        if !allowed {
+            return;
+        }
+        if let Some(answer) = icmp::unreachable(packet) {
+            // The sender sees no answer if the device refuses it, which is what it would see anyway.
+            let _ = self.shared.tun.write(&[IoSlice::new(&[0; VNET_LEN]), IoSlice::new(&answer)]);
+        }
+    }
+}
+
+/// One run of the worker from wakeup to sleep: the gate while a batch is open, and the sockets.
+struct Turn<'a, T> {
+    shared: &'a Shared<T>,
+    gate: Option<MutexGuard<'a, ()>>,
+    sockets: Option<Arc<Sockets>>,
+}
+
+impl<T: Tun> Turn<'_, T> {
+    fn enter(&mut self) {
+        if self.gate.is_none() {
+            self.gate = Some(self.shared.gate.enter());
+        }
+    }
+
+    /// Opens the gate and sends what others left to be sent.
+    fn leave(&mut self) {
+        if self.gate.take().is_some() {
+            // Staging leaves output as well; asking costs one uncontended lock at the end of a run.
+            self.shared.pump();
+        }
+    }
+}
+
+/// Seals every segment into the batch, which leaves whenever it is full.
+fn seal<T: Tun>(
+    batch: &mut Batch,
+    output: &mut Vec<Transmit>,
+    turn: &mut Turn<'_, T>,
+    split: &Split<'_>,
+    outbound: &Outbound,
+    tos: u8,
+) {
+    let target = Target { peer: outbound.peer, key: Arc::clone(&outbound.key), endpoint: outbound.endpoint, tos };
+    let counters: Counters = outbound.counters;
+    for (segment, counter) in (0..split.segments()).zip(counters) {
+        let plain = split.segment_len(segment);
+        let padded = proto::padded_len(plain, outbound.mtu);
+        let len = padded + proto::DATA_OVERHEAD;
+        if !batch.accepts(&target, len) {
+            flush(batch, output, turn);
+        }
+        let Some(slot) = batch.push(&target, len) else {
+            turn.shared.core().tunnel.count_drop(DropReason::TransmitFailed, 1);
+            continue;
+        };
+        let Some(body) = slot.get_mut(proto::DATA_HEADER_LEN..proto::DATA_HEADER_LEN + padded) else { continue };
+        let (packet, padding) = body.split_at_mut(plain.min(padded));
+        split.write_segment(segment, packet);
+        padding.fill(0);
+        target.key.seal(counter, slot);
+    }
+}
+
+/// Hands every segment to the control plane, which keeps it until there is a session.
+fn stage<T: Tun>(scratch: &mut [u8], shared: &Shared<T>, split: &Split<'_>) {
+    for segment in 0..split.segments() {
+        let Some(packet) = scratch.get_mut(..split.segment_len(segment)) else { continue };
+        split.write_segment(segment, packet);
+        // A refusal is counted by the tunnel.
+        let _ = shared.core().tunnel.handle_packet(now(), packet);
+    }
+}
+
+/// Sends the batch and tells the control plane. The caller holds the gate.
+fn flush<T: Tun>(batch: &mut Batch, output: &mut Vec<Transmit>, turn: &mut Turn<'_, T>) {
+    let Some(target) = batch.target().cloned() else { return };
+    let shared = turn.shared;
+    let mut endpoint = target.endpoint;
+    let sent = match &turn.sockets {
+        Some(sockets) => transmit(sockets, batch, &mut endpoint, target.tos),
+        None => Err(SendError::NoSocket),
+    };
+    let (packets, bytes) = (batch.count(), batch.bytes().len() as u64);
+    batch.clear();
+    let activity = match &sent {
+        Ok(sends) => {
+            Traffic::add(&shared.counters.sends, *sends);
+            Traffic::add(&shared.counters.datagrams_sent, packets.into());
+            Activity::Sent { packets, bytes, data: true, key: target.key }
+        }
+        Err(error) => {
+            tracing::debug!(remote = %endpoint.remote, %error, "datagrams not sent");
+            Activity::TransmitFailed
+        }
+    };
+    let mut core = shared.core();
+    core.tunnel.handle_activity(now(), target.peer, &activity);
+    if sent.is_err() {
+        core.tunnel.count_drop(DropReason::TransmitFailed, packets.into());
+    }
+    if endpoint.source != target.endpoint.source {
+        core.tunnel.forget_source(target.peer);
+    }
+    shared.settle(core, output);
+    shared.send(output);
+    output.clear();
+}
+
+/// Sends the datagrams of a batch in one call, or one by one where the path takes no segmented send.
+///
+/// Returns the number of calls.
+fn transmit(sockets: &Sockets, batch: &Batch, endpoint: &mut proto::Endpoint, tos: u8) -> Result<u64, SendError> {
+    if batch.count() == 1 {
+        sockets.send(endpoint, tos, None, &[IoSlice::new(batch.bytes())])?;
+        return Ok(1);
+    }
+    if sockets.segments() {
+        match sockets.send(endpoint, tos, Some(batch.segment() as u16), &[IoSlice::new(batch.bytes())]) {
+            Err(SendError::Segmentation(_)) => {}
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(1),
+        }
+    }
+    for datagram in batch.bytes().chunks(batch.segment().max(1)) {
+        sockets.send(endpoint, tos, None, &[IoSlice::new(datagram)])?;
+    }
+    Ok(batch.count().into())
+}
+

@@ -1,0 +1,139 @@
+//! The life of an engine: its threads from start to end.
+//!
+//! | thread | waits for |
+//! |---|---|
+//! | `adit-out` | packets from the TUN |
+//! | `adit-in` | datagrams |
+//! | `adit-control` | timers, link, route and address changes |
+//! | `adit-uapi` | configuration |
+//!
+//! All end when `stop` is notified: by [`Engine::stop`], by the loss of the TUN, or by the loss of the control socket.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use proto::{DropReason, Tunnel};
+use zeroize::Zeroize;
+
+use crate::control;
+use crate::datapath::{inbound, outbound};
+use crate::report::Report;
+use crate::shared::Shared;
+use crate::transport::Tun;
+use crate::uapi;
+
+/// Stack of each thread, in bytes; only what is touched is resident.
+const STACK: usize = 256 * 1024;
+
+/// What an engine is started with.
+pub struct Options<T> {
+    /// The device that carries inner packets.
+    pub tun: T,
+    /// The listening control socket and its path; `None` for an engine that only its own program configures.
+    pub uapi: Option<uapi::Socket>,
+    /// Called with the MTU at start and whenever it changes, to fit the device's segment limit to it.
+    pub on_mtu: Option<Box<dyn Fn(usize) + Send>>,
+}
+
+/// A running engine. Dropping it stops it.
+pub struct Engine<T: Tun> {
+    shared: Arc<Shared<T>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl<T: Tun> Engine<T> {
+    /// Starts an engine on `options.tun`; it follows the device up and down.
+    ///
+    /// Sockets belong to the network namespace of the calling thread.
+    ///
+    /// # Errors
+    /// The error of the system call that failed; nothing runs then.
+    pub fn start(options: Options<T>) -> io::Result<Self> {
+        let mut seed = [0; 32];
+        sys::random::fill(&mut seed)?;
+        let tunnel = Tunnel::new(seed);
+        seed.zeroize();
+        let shared = Arc::new(Shared::new(options.tun, tunnel)?);
+        let mut engine = Self { shared: Arc::clone(&shared), threads: Vec::new() };
+        let control = control::Worker::new(Arc::clone(&shared), options.on_mtu)?;
+        let inbound = inbound::Worker::new(Arc::clone(&shared))?;
+        let outbound = outbound::Worker::new(Arc::clone(&shared))?;
+        engine.spawn("adit-control", move || control.run())?;
+        engine.spawn("adit-in", move || inbound.run())?;
+        engine.spawn("adit-out", move || outbound.run())?;
+        if let Some(socket) = options.uapi {
+            engine.spawn("adit-uapi", move || uapi::serve(socket, &*shared, &shared.stop))?;
+        }
+        Ok(engine)
+    }
+
+    /// Returns what configures this engine.
+    pub fn device(&self) -> Arc<impl uapi::Device + use<T>> {
+        Arc::clone(&self.shared)
+    }
+
+    /// Takes a snapshot of offloads and counters.
+    pub fn report(&self) -> Report {
+        let sockets = self.shared.sockets();
+        let features = sockets.iter().flat_map(|sockets| sockets.all()).map(|socket| socket.features());
+        let (udp_gso, udp_gro) = features.fold((sockets.is_some(), sockets.is_some()), |(gso, gro), features| {
+            (gso && features.gso, gro && features.gro)
+        });
+        let core = self.shared.core();
+        let stats = core.tunnel.stats();
+        Report {
+            tun: self.shared.tun.offloads(),
+            udp_gso,
+            udp_gro,
+            traffic: self.shared.counters.snapshot(),
+            drops: DropReason::ALL.iter().map(|&reason| (reason, stats.dropped(reason))).collect(),
+        }
+    }
+
+    /// Asks all threads to end.
+    pub fn stop(&self) {
+        self.shared.stop.notify();
+    }
+
+    /// Waits until the engine has ended: by [`Engine::stop`], or because its device or control socket is gone.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    /// Returns a handle that stops the engine from another thread.
+    pub fn stopper(&self) -> Stopper<T> {
+        Stopper(Arc::clone(&self.shared))
+    }
+
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body)?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    fn join(&mut self) {
+        for thread in self.threads.drain(..) {
+            // A worker that panicked has said so already.
+            let _ = thread.join();
+        }
+        self.shared.down();
+    }
+}
+
+impl<T: Tun> Drop for Engine<T> {
+    fn drop(&mut self) {
+        self.stop();
+        self.join();
+    }
+}
+
+/// Stops an engine from another thread.
+pub struct Stopper<T: Tun>(Arc<Shared<T>>);
+
+impl<T: Tun> Stopper<T> {
+    /// Asks all threads of the engine to end.
+    pub fn stop(&self) {
+        self.0.stop.notify();
+    }
+}

@@ -1,0 +1,146 @@
+//! The two UDP sockets of an interface, IPv4 and IPv6 on one port, and what to do when a send is refused.
+//!
+//! A host without IPv6 (or without IPv4) runs on one socket. A sticky source that the host has lost is dropped and the
+//! datagram sent again without it; an offload that the path refuses is given up, once, and reported.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use proto::Endpoint;
+use sys::errno::{EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, EIO, EMSGSIZE, ENETUNREACH};
+use sys::udp::{Family, SendMeta, UdpSocket};
+use thiserror::Error;
+
+/// Attempts to find one random port that is free for both families.
+const PORT_ATTEMPTS: usize = 100;
+
+/// How long a send waits for room in a socket buffer before the datagrams are dropped.
+const SEND_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The sockets of an interface that is up.
+pub(crate) struct Sockets {
+    v4: Option<UdpSocket>,
+    v6: Option<UdpSocket>,
+    port: u16,
+}
+
+/// Why datagrams were not sent.
+#[derive(Debug, Error)]
+pub(crate) enum SendError {
+    /// The path does not take a segmented send; one datagram at a time may work.
+    #[error("segmented send refused: {0}")]
+    Segmentation(io::Error),
+    /// The host has no socket of that address family.
+    #[error("no socket for that address family")]
+    NoSocket,
+    /// The kernel refused.
+    #[error(transparent)]
+    Refused(#[from] io::Error),
+}
+
+impl Sockets {
+    /// Binds `port` for both families, or one random port if it is 0, and marks the sockets with `fwmark`.
+    ///
+    /// # Errors
+    /// `AddrInUse` when the port is taken; the error of the mark; that of IPv4 when neither family works.
+    pub(crate) fn bind(port: u16, fwmark: u32) -> io::Result<Self> {
+        let mut attempts = PORT_ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match Self::bind_once(port) {
+                Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse && attempts > 0 => {}
+                Err(error) => return Err(error),
+                Ok(sockets) => {
+                    sockets.set_mark(fwmark)?;
+                    return Ok(sockets);
+                }
+            }
+        }
+    }
+
+    fn bind_once(port: u16) -> io::Result<Self> {
+        let (v4, port, refusal) = match UdpSocket::bind(Family::V4, port) {
+            Ok(socket) => {
+                let port = socket.port();
+                (Some(socket), port, None)
+            }
+            Err(error) if lacks_family(&error) => (None, port, Some(error)),
+            Err(error) => return Err(error),
+        };
+        let v6 = match UdpSocket::bind(Family::V6, port) {
+            Ok(socket) => Some(socket),
+            Err(error) if lacks_family(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let port = v6.as_ref().map_or(port, UdpSocket::port);
+        match refusal {
+            Some(error) if v6.is_none() => Err(error),
+            _ => Ok(Self { v4, v6, port }),
+        }
+    }
+
+    /// Returns the port that both sockets are bound to.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Marks the sockets for policy routing; 0 is no mark.
+    pub(crate) fn set_mark(&self, fwmark: u32) -> io::Result<()> {
+        self.all().try_for_each(|socket| socket.set_mark(fwmark))
+    }
+
+    /// Returns the sockets there are.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.v4.iter().chain(self.v6.iter())
+    }
+
+    /// Whether segmented sends work on every socket there is.
+    pub(crate) fn segments(&self) -> bool {
+        self.all().all(|socket| socket.features().gso)
+    }
+
+    /// Sends `payload`, gathered, as datagrams of `segment` bytes each (the last may be shorter), or as one datagram.
+    ///
+    /// Clears `endpoint.source` when the host no longer has it.
+    pub(crate) fn send(
+        &self,
+        endpoint: &mut Endpoint,
+        tos: u8,
+        segment: Option<u16>,
+        payload: &[IoSlice<'_>],
+    ) -> Result<(), SendError> {
+        let socket = match endpoint.remote {
+            SocketAddr::V4(_) => &self.v4,
+            SocketAddr::V6(_) => &self.v6,
+        };
+        let socket = socket.as_ref().ok_or(SendError::NoSocket)?;
+        loop {
+            let source = endpoint.source.map(|source| (source.address, source.interface));
+            let meta = SendMeta { remote: endpoint.remote, source, tos, segment };
+            let Err(error) = socket.send(&meta, payload) else { return Ok(()) };
+            let errno = error.raw_os_error().unwrap_or(0);
+            if error.kind() == ErrorKind::WouldBlock {
+                if !sys::poll::writable(socket.as_fd(), SEND_PATIENCE)? {
+                    return Err(error.into());
+                }
+            } else if source.is_some() && [EINVAL, ENETUNREACH, EADDRNOTAVAIL, EHOSTUNREACH].contains(&errno) {
+                endpoint.source = None;
+            } else if segment.is_some() && [EINVAL, EIO, EMSGSIZE].contains(&errno) {
+                if errno != EMSGSIZE {
+                    socket.disable_gso();
+                    tracing::warn!(%error, "segmented sends are refused here: sending one datagram at a time");
+                }
+                return Err(SendError::Segmentation(error));
+            } else {
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+/// Whether the host lacks the address family altogether.
+fn lacks_family(error: &io::Error) -> bool {
+    [EAFNOSUPPORT, EADDRNOTAVAIL].contains(&error.raw_os_error().unwrap_or(0))
+}

@@ -1,0 +1,54 @@
+//! Who owns a receiver index: the pending handshake of a peer, or one of its keypairs.
+//!
+//! Indices are random and unique among both. Never iterated, so the order of the map does not matter.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use rand_core::RngCore;
+
+use crate::index::LocalIndex;
+use crate::keypair::RecvKey;
+use crate::keypairs::Retired;
+use crate::peer_id::PeerId;
+
+pub(super) enum Owner {
+    Handshake(PeerId),
+    Keypair(Arc<RecvKey>),
+}
+
+#[derive(Default)]
+pub(super) struct Indices(HashMap<LocalIndex, Owner>);
+
+impl Indices {
+    /// Picks a free index for a handshake of `peer`.
+    pub(super) fn allocate(&mut self, peer: PeerId, rng: &mut dyn RngCore) -> LocalIndex {
+        loop {
+            let index = LocalIndex(rng.next_u32());
+            if let Entry::Vacant(vacant) = self.0.entry(index) {
+                vacant.insert(Owner::Handshake(peer));
+                return index;
+            }
+        }
+    }
+
+    /// Gives the index of a handshake to the keypair it became.
+    pub(super) fn promote(&mut self, receive: &Arc<RecvKey>) {
+        self.0.insert(receive.local_index(), Owner::Keypair(Arc::clone(receive)));
+    }
+
+    pub(super) fn get(&self, index: LocalIndex) -> Option<&Owner> {
+        self.0.get(&index)
+    }
+
+    pub(super) fn remove(&mut self, index: LocalIndex) {
+        self.0.remove(&index);
+    }
+
+    pub(super) fn retire(&mut self, retired: &Retired) {
+        for keypair in retired.iter().flatten() {
+            self.remove(keypair.receive.local_index());
+        }
+    }
+}
