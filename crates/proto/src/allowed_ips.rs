@@ -16,7 +16,7 @@ use trie::{Bits, NONE, Trie};
 
 /// The routing table of one device.
 #[derive(Debug, Default)]
-pub struct AllowedIps {
+pub(crate) struct AllowedIps {
     v4: Trie<u32>,
     v6: Trie<u128>,
     entries: Vec<Entry>,
@@ -52,7 +52,7 @@ impl AllowedIps {
     ///
     /// # Errors
     /// [`ConfigError::BadPrefix`] if the length is beyond 32 (IPv4) or 128 (IPv6).
-    pub fn insert(&mut self, peer: PeerId, address: IpAddr, prefix_len: u8) -> Result<(), ConfigError> {
+    pub(crate) fn insert(&mut self, peer: PeerId, address: IpAddr, prefix_len: u8) -> Result<(), ConfigError> {
         let address = masked(address, prefix_len).ok_or(ConfigError::BadPrefix)?;
         let existing = match address {
             IpAddr::V4(v4) => self.v4.get(v4.to_bits(), prefix_len),
@@ -79,7 +79,7 @@ impl AllowedIps {
     }
 
     /// Takes an exact prefix from `peer`; does nothing if the peer does not own it.
-    pub fn remove(&mut self, peer: PeerId, address: IpAddr, prefix_len: u8) {
+    pub(crate) fn remove(&mut self, peer: PeerId, address: IpAddr, prefix_len: u8) {
         let Some(address) = masked(address, prefix_len) else {
             return;
         };
@@ -94,14 +94,14 @@ impl AllowedIps {
     }
 
     /// Takes all prefixes from `peer`.
-    pub fn clear(&mut self, peer: PeerId) {
+    pub(crate) fn clear(&mut self, peer: PeerId) {
         while let Some(entry) = self.first_of(peer) {
             self.discard(entry);
         }
     }
 
     /// Returns the peer whose longest prefix contains `address`.
-    pub fn lookup(&self, address: IpAddr) -> Option<PeerId> {
+    pub(crate) fn lookup(&self, address: IpAddr) -> Option<PeerId> {
         let entry = match address {
             IpAddr::V4(v4) => self.v4.lookup(v4.to_bits()),
             IpAddr::V6(v6) => self.v6.lookup(v6.to_bits()),
@@ -110,7 +110,7 @@ impl AllowedIps {
     }
 
     /// Returns the prefixes of `peer` in the order in which they were given.
-    pub fn iter(&self, peer: PeerId) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
+    pub(crate) fn iter(&self, peer: PeerId) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
         let first = self.first_of(peer).and_then(|first| self.entry(first));
         std::iter::successors(first, |entry| self.entry(entry.next)).map(|entry| (entry.address, entry.prefix_len))
     }

@@ -219,6 +219,7 @@ impl ConsumedInitiation {
     }
 
     /// The index that the initiator chose.
+    #[cfg(test)]
     pub(crate) const fn remote_index(&self) -> RemoteIndex {
         self.remote_index
     }

@@ -29,11 +29,6 @@ pub(crate) struct Keypairs {
 pub(crate) type Retired = [Option<Keypair>; 3];
 
 impl Keypairs {
-    /// Returns the keypair that sends.
-    pub(crate) fn current(&self) -> Option<&Keypair> {
-        self.current.as_ref()
-    }
-
     /// Returns the sending key if it may still be used.
     pub(crate) fn sender(&self, now: Instant) -> Option<&Arc<SendKey>> {
         self.current

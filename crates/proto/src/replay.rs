@@ -12,7 +12,7 @@ const WORDS: u64 = 128;
 const WORD_BITS: u64 = u64::BITS as u64;
 
 /// How far behind the highest counter a datagram may be.
-pub const WINDOW: u64 = (WORDS - 1) * WORD_BITS;
+pub(crate) const WINDOW: u64 = (WORDS - 1) * WORD_BITS;
 
 /// Remembers which of the last [`WINDOW`] counters were accepted.
 #[derive(Clone)]

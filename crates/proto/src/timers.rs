@@ -15,27 +15,27 @@ use core::time::Duration;
 use crate::time::Instant;
 
 /// A keypair is replaced by its initiator from this age on, when it sends.
-pub const REKEY_AFTER_TIME: Duration = Duration::from_secs(120);
+pub(crate) const REKEY_AFTER_TIME: Duration = Duration::from_secs(120);
 /// A keypair is neither used nor accepted from this age on.
-pub const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
+pub(crate) const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
 /// The least time between two handshake messages to a peer, and the base of the retransmission timer.
-pub const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest jitter added to the retransmission and new-handshake timers, in milliseconds (a third of a second).
-pub const REKEY_TIMEOUT_JITTER_MAX_MS: u32 = 333;
+pub(crate) const REKEY_TIMEOUT_JITTER_MAX_MS: u32 = 333;
 /// The retry counter beyond which a handshake is given up: 20 initiations in all, about the paper's 90 s.
-pub const MAX_HANDSHAKE_ATTEMPTS: u32 = 18;
+pub(crate) const MAX_HANDSHAKE_ATTEMPTS: u32 = 18;
 /// After data arrives, silence of this length is broken by a keepalive.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// After data is sent, silence of this length (plus jitter) starts a handshake.
-pub const NEW_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const NEW_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// The initiator replaces a keypair of this age also when it only receives: 180 − 10 − 5 s.
-pub const REKEY_ON_RECEIVE_TIME: Duration = Duration::from_secs(165);
+pub(crate) const REKEY_ON_RECEIVE_TIME: Duration = Duration::from_secs(165);
 /// All secrets of a peer are erased when no new keypair was made for this long: three times 180 s.
-pub const ZERO_KEY_TIME: Duration = Duration::from_secs(540);
+pub(crate) const ZERO_KEY_TIME: Duration = Duration::from_secs(540);
 /// The sender replaces its keypair once it used more counters than this.
-pub const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
+pub(crate) const REKEY_AFTER_MESSAGES: u64 = 1 << 60;
 /// The least time between two accepted initiations of a peer.
-pub const INITIATION_GAP: Duration = Duration::from_millis(20);
+pub(crate) const INITIATION_GAP: Duration = Duration::from_millis(20);
 
 /// One of the five timers of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +65,7 @@ impl Timer {
 
 /// The deadlines of one peer's timers.
 #[derive(Clone, Debug)]
-pub struct TimerTable {
+pub(crate) struct TimerTable {
     deadlines: [Instant; Timer::ALL.len()],
 }
 
@@ -82,24 +82,24 @@ impl Default for TimerTable {
 
 impl TimerTable {
     /// Arms `timer`, replacing an earlier deadline.
-    pub fn arm(&mut self, timer: Timer, deadline: Instant) {
+    pub(crate) fn arm(&mut self, timer: Timer, deadline: Instant) {
         if let Some(slot) = self.deadlines.get_mut(timer as usize) {
             *slot = deadline;
         }
     }
 
     /// Stops `timer`.
-    pub fn stop(&mut self, timer: Timer) {
+    pub(crate) fn stop(&mut self, timer: Timer) {
         self.arm(timer, NEVER);
     }
 
     /// Stops all timers.
-    pub fn stop_all(&mut self) {
+    pub(crate) fn stop_all(&mut self) {
         *self = Self::default();
     }
 
     /// Returns when `timer` expires, or `None` if it is not armed.
-    pub fn deadline(&self, timer: Timer) -> Option<Instant> {
+    pub(crate) fn deadline(&self, timer: Timer) -> Option<Instant> {
         self.deadlines
             .get(timer as usize)
             .copied()
@@ -107,12 +107,12 @@ impl TimerTable {
     }
 
     /// Tells whether `timer` is armed.
-    pub fn is_armed(&self, timer: Timer) -> bool {
+    pub(crate) fn is_armed(&self, timer: Timer) -> bool {
         self.deadline(timer).is_some()
     }
 
     /// Returns the timer that expires first.
-    pub fn next(&self) -> Option<(Instant, Timer)> {
+    pub(crate) fn next(&self) -> Option<(Instant, Timer)> {
         Timer::ALL
             .into_iter()
             .filter_map(|timer| Some((self.deadline(timer)?, timer)))
@@ -120,7 +120,7 @@ impl TimerTable {
     }
 
     /// Takes one timer that expired at `now` or before; it is then no longer armed.
-    pub fn take_expired(&mut self, now: Instant) -> Option<Timer> {
+    pub(crate) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
         let (deadline, timer) = self.next()?;
         (deadline <= now).then(|| {
             self.stop(timer);

@@ -147,7 +147,8 @@ impl Tunnel {
     /// # Errors
     /// The reason why it was dropped; also counted.
     pub fn handle_packet(&mut self, now: Now, packet: &[u8]) -> Result<(), DropReason> {
-        self.send_packet(now, packet).inspect_err(|&reason| self.stats.count_drop(reason, 1))
+        self.send_packet(now, packet)
+            .inspect_err(|&reason| self.stats.count_drop(reason, 1))
     }
 
     /// Adds `n` drops that the caller decided on.

@@ -123,7 +123,10 @@ impl Tunnel {
         if self.peers.len() >= MAX_PEERS {
             return Err(ConfigError::TooManyPeers);
         }
-        let static_static = self.identity.as_ref().and_then(|identity| identity.local.static_static(&key));
+        let static_static = self
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.local.static_static(&key));
         Ok(self.peers.insert(Peer::new(key, static_static)))
     }
 
@@ -132,7 +135,8 @@ impl Tunnel {
         self.erase_keys(id);
         self.allowed_ips.clear(id);
         let Some(mut peer) = self.peers.remove(id) else { return };
-        self.stats.count_drop(DropReason::StagedPurged, peer.purge_staged().into());
+        self.stats
+            .count_drop(DropReason::StagedPurged, peer.purge_staged().into());
         if peer.unpolled > 0 {
             self.transmits.retain(|transmit| transmit.peer != Some(id));
         }

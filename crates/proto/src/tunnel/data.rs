@@ -91,11 +91,17 @@ impl Tunnel {
         if !peer.staged.is_empty() || peer.unpolled > 0 {
             return Ok(Route::Stage(id));
         }
-        let Some(key) = peer.keypairs.sender(now.mono) else { return Ok(Route::Stage(id)) };
+        let Some(key) = peer.keypairs.sender(now.mono) else {
+            return Ok(Route::Stage(id));
+        };
         Ok(match key.reserve(packets) {
-            Some(counters) => {
-                Route::Send(Outbound { key: Arc::clone(key), counters, endpoint, peer: id, mtu: self.mtu })
-            }
+            Some(counters) => Route::Send(Outbound {
+                key: Arc::clone(key),
+                counters,
+                endpoint,
+                peer: id,
+                mtu: self.mtu,
+            }),
             None => Route::Stage(id),
         })
     }
@@ -134,7 +140,13 @@ impl Tunnel {
                 }
                 self.rekey_after_sending(now, peer);
             }
-            Activity::Received { source, key, first, data, keepalives } => {
+            Activity::Received {
+                source,
+                key,
+                first,
+                data,
+                keepalives,
+            } => {
                 if first.peer() == peer && key.peer() == peer && first.index() == key.local_index() {
                     self.credit_received(now, peer, *source, key, *data, *keepalives);
                 }
@@ -167,7 +179,13 @@ impl Tunnel {
         }
         let peer = key.peer();
         let data = !plaintext.is_empty();
-        let received = Activity::Received { source, key, first, data, keepalives: (!data).into() };
+        let received = Activity::Received {
+            source,
+            key,
+            first,
+            data,
+            keepalives: (!data).into(),
+        };
         self.handle_activity(now, peer, &received);
         if !data {
             return Ok(Delivered::Keepalive(peer));
@@ -275,7 +293,9 @@ impl Tunnel {
 
     /// The initiator replaces its keypair from 120 s on; either side replaces one whose counters run out.
     fn rekey_after_sending(&mut self, now: Now, id: PeerId) {
-        let Some(send) = self.peers.get(id).and_then(|peer| peer.keypairs.sender(now.mono)) else { return };
+        let Some(send) = self.peers.get(id).and_then(|peer| peer.keypairs.sender(now.mono)) else {
+            return;
+        };
         if send.is_worn() || send.is_initiator() && send.born() + REKEY_AFTER_TIME <= now.mono {
             self.request_handshake(now, id);
         }
@@ -284,7 +304,9 @@ impl Tunnel {
     /// An initiator that only receives replaces its keypair in time, once.
     fn rekey_after_receiving(&mut self, now: Now, id: PeerId) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        let Some(send) = peer.keypairs.sender(now.mono) else { return };
+        let Some(send) = peer.keypairs.sender(now.mono) else {
+            return;
+        };
         let due = send.is_initiator() && send.born() + REKEY_ON_RECEIVE_TIME <= now.mono;
         if due && !peer.sent_last_minute_handshake {
             peer.sent_last_minute_handshake = true;

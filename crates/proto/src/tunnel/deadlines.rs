@@ -80,9 +80,17 @@ mod tests {
         let (mut peers, mut deadlines) = (Peers::default(), Deadlines::default());
         let id = peers.insert(Peer::new(PublicKey::from_bytes([1; 32]), None));
         for round in 0..1000 {
-            peers.get_mut(id).unwrap().timers.arm(Timer::ZeroKeyMaterial, at(1_000_000));
+            peers
+                .get_mut(id)
+                .unwrap()
+                .timers
+                .arm(Timer::ZeroKeyMaterial, at(1_000_000));
             deadlines.schedule(&mut peers, id);
-            peers.get_mut(id).unwrap().timers.arm(Timer::SendKeepalive, at(round + 1));
+            peers
+                .get_mut(id)
+                .unwrap()
+                .timers
+                .arm(Timer::SendKeepalive, at(round + 1));
             deadlines.schedule(&mut peers, id);
             assert_eq!(deadlines.first().unwrap().0, at(round + 1));
             assert_eq!(deadlines.take_due(&mut peers, at(round)), None);

@@ -12,9 +12,7 @@ use crate::handshake::{TransportKeys, consume_initiation, create_initiation};
 use crate::index::{LocalIndex, RemoteIndex};
 use crate::keypair;
 use crate::keypairs::Keypair;
-use crate::message::{
-    CookieReply, HandshakeInitiation, HandshakeResponse, INITIATION_LEN, Macs, RESPONSE_LEN,
-};
+use crate::message::{CookieReply, HandshakeInitiation, HandshakeResponse, INITIATION_LEN, Macs, RESPONSE_LEN};
 use crate::peer_id::PeerId;
 use crate::tai64n::Tai64n;
 use crate::time::Now;
@@ -35,14 +33,20 @@ impl Tunnel {
         self.check_macs(now, source, message.sender, &message.macs)?;
         let identity = self.identity.as_ref().ok_or(DropReason::NoPrivateKey)?;
         let identified = consume_initiation(&identity.local, message)?;
-        let id = self.peers.find(&identified.remote_static()).ok_or(DropReason::UnknownPeer)?;
+        let id = self
+            .peers
+            .find(&identified.remote_static())
+            .ok_or(DropReason::UnknownPeer)?;
         let peer = self.peers.get_mut(id).ok_or(DropReason::UnknownPeer)?;
         let static_static = peer.static_static.as_ref().ok_or(DropReason::LowOrderKey)?;
         let consumed = identified.authenticate(static_static)?;
         if consumed.timestamp() <= peer.latest_timestamp {
             return Err(DropReason::OldTimestamp);
         }
-        if peer.initiation_accepted.is_some_and(|accepted| accepted + INITIATION_GAP > now.mono) {
+        if peer
+            .initiation_accepted
+            .is_some_and(|accepted| accepted + INITIATION_GAP > now.mono)
+        {
             return Err(DropReason::InitiationFlood);
         }
         peer.latest_timestamp = consumed.timestamp();
@@ -54,7 +58,9 @@ impl Tunnel {
         self.note_received(now, id);
 
         let index = self.indices.allocate(id, &mut self.rng);
-        let Some(peer) = self.peers.get_mut(id) else { return Err(DropReason::UnknownPeer) };
+        let Some(peer) = self.peers.get_mut(id) else {
+            return Err(DropReason::UnknownPeer);
+        };
         peer.handshake_sent = Some(now.mono);
         let (keys, body) = match consumed.create_response(peer.preshared_key.as_deref(), index, &mut self.rng) {
             Ok(created) => created,
@@ -128,14 +134,24 @@ impl Tunnel {
             return;
         }
         peer.handshake_sent = Some(now.mono);
-        let (Some(identity), true) = (&self.identity, peer.static_static.is_some()) else { return };
+        let (Some(identity), true) = (&self.identity, peer.static_static.is_some()) else {
+            return;
+        };
         if let Some(old) = peer.handshake.take() {
             self.indices.remove(old.local_index());
         }
         let index = self.indices.allocate(id, &mut self.rng);
         let stamp = Tai64n::from_wall(now.wall);
         let created = peer.static_static.as_ref().and_then(|static_static| {
-            create_initiation(&identity.local, &peer.public_key, static_static, index, stamp, &mut self.rng).ok()
+            create_initiation(
+                &identity.local,
+                &peer.public_key,
+                static_static,
+                index,
+                stamp,
+                &mut self.rng,
+            )
+            .ok()
         });
         let Some((handshake, body)) = created else {
             return self.indices.remove(index);
@@ -170,9 +186,15 @@ impl Tunnel {
     /// The peer proved to be at `source`.
     pub(super) fn roam(&mut self, id: PeerId, source: Endpoint) {
         let Some(peer) = self.peers.get_mut(id) else { return };
-        let moved = peer.endpoint.replace(source).is_none_or(|before| before.remote != source.remote);
+        let moved = peer
+            .endpoint
+            .replace(source)
+            .is_none_or(|before| before.remote != source.remote);
         if moved {
-            self.report(Event::EndpointChanged { peer: id, endpoint: source });
+            self.report(Event::EndpointChanged {
+                peer: id,
+                endpoint: source,
+            });
         }
     }
 
@@ -208,7 +230,12 @@ impl Tunnel {
         if !checker.check_mac2(now.mono, source.remote, macs, &mut self.rng) {
             let reply = checker.create_cookie_reply(now.mono, source.remote, sender, macs, &mut self.rng);
             self.stats.cookie_replies_sent += 1;
-            self.transmits.push_back(Transmit { peer: None, endpoint: source, tos: 0, payload: reply.to_vec() });
+            self.transmits.push_back(Transmit {
+                peer: None,
+                endpoint: source,
+                tos: 0,
+                payload: reply.to_vec(),
+            });
             return Err(DropReason::CookieRequired);
         }
         if !self.limiter.allow(now.mono, source.remote.ip()) {

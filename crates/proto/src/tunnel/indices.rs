@@ -35,7 +35,8 @@ impl Indices {
 
     /// Gives the index of a handshake to the keypair it became.
     pub(super) fn promote(&mut self, receive: &Arc<RecvKey>) {
-        self.0.insert(receive.local_index(), Owner::Keypair(Arc::clone(receive)));
+        self.0
+            .insert(receive.local_index(), Owner::Keypair(Arc::clone(receive)));
     }
 
     pub(super) fn get(&self, index: LocalIndex) -> Option<&Owner> {

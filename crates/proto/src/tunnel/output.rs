@@ -51,11 +51,18 @@ impl Tunnel {
 
     /// Queues a datagram for a peer; does nothing without an endpoint.
     pub(super) fn transmit(&mut self, id: PeerId, tos: u8, payload: Vec<u8>) -> bool {
-        let Some(peer) = self.peers.get_mut(id) else { return false };
+        let Some(peer) = self.peers.get_mut(id) else {
+            return false;
+        };
         let Some(endpoint) = peer.endpoint else { return false };
         peer.unpolled += 1;
         peer.tx_bytes += payload.len() as u64;
-        self.transmits.push_back(Transmit { peer: Some(id), endpoint, tos, payload });
+        self.transmits.push_back(Transmit {
+            peer: Some(id),
+            endpoint,
+            tos,
+            payload,
+        });
         true
     }
 

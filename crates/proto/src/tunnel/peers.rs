@@ -27,7 +27,13 @@ struct Slot {
 
 impl Default for Peers {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), by_key: HashMap::new(), first: NONE, last: NONE }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_key: HashMap::new(),
+            first: NONE,
+            last: NONE,
+        }
     }
 }
 
@@ -54,7 +60,12 @@ impl Peers {
     pub(super) fn insert(&mut self, peer: Peer) -> PeerId {
         let key = peer.public_key;
         let at = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, previous: NONE, next: NONE, peer: None });
+            self.slots.push(Slot {
+                generation: 0,
+                previous: NONE,
+                next: NONE,
+                peer: None,
+            });
             (self.slots.len() - 1) as u32
         });
         let last = std::mem::replace(&mut self.last, at);

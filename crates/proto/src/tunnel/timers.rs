@@ -7,13 +7,13 @@ use core::time::Duration;
 use rand_core::RngCore;
 
 use super::Tunnel;
-use crate::event::Event;
 use crate::error::DropReason;
+use crate::event::Event;
 use crate::peer_id::PeerId;
 use crate::time::{Instant, Now};
 use crate::timers::{
-    KEEPALIVE_TIMEOUT, MAX_HANDSHAKE_ATTEMPTS, NEW_HANDSHAKE_TIMEOUT, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX_MS, Timer,
-    ZERO_KEY_TIME,
+    KEEPALIVE_TIMEOUT, MAX_HANDSHAKE_ATTEMPTS, NEW_HANDSHAKE_TIMEOUT, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX_MS,
+    Timer, ZERO_KEY_TIME,
 };
 
 impl Tunnel {
@@ -21,7 +21,11 @@ impl Tunnel {
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(id) = self.deadlines.take_due(&mut self.peers, now.mono) {
             // An expiry may arm the same timer again, but always later than now.
-            while let Some(timer) = self.peers.get_mut(id).and_then(|peer| peer.timers.take_expired(now.mono)) {
+            while let Some(timer) = self
+                .peers
+                .get_mut(id)
+                .and_then(|peer| peer.timers.take_expired(now.mono))
+            {
                 self.expire(now, id, timer);
             }
             self.schedule(id);
@@ -87,7 +91,11 @@ impl Tunnel {
 
     /// Non-empty data went out.
     pub(super) fn note_data_sent(&mut self, now: Now, id: PeerId) {
-        if self.peers.get(id).is_some_and(|peer| !peer.timers.is_armed(Timer::NewHandshake)) {
+        if self
+            .peers
+            .get(id)
+            .is_some_and(|peer| !peer.timers.is_armed(Timer::NewHandshake))
+        {
             let deadline = now.mono + NEW_HANDSHAKE_TIMEOUT + self.jitter();
             self.arm(id, Timer::NewHandshake, deadline);
         }

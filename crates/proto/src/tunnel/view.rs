@@ -79,6 +79,10 @@ impl Tunnel {
 
     /// Looks at a peer; `None` if it was removed.
     pub fn peer(&self, id: PeerId) -> Option<PeerView<'_>> {
-        self.peers.get(id).map(|peer| PeerView { id, peer, table: &self.allowed_ips })
+        self.peers.get(id).map(|peer| PeerView {
+            id,
+            peer,
+            table: &self.allowed_ips,
+        })
     }
 }
