@@ -52,8 +52,8 @@ impl Tunnel {
         peer.latest_timestamp = consumed.timestamp();
         peer.initiation_accepted = Some(now.mono);
         peer.rx_bytes += INITIATION_LEN as u64;
-        // There is one handshake per peer: this one takes the place of ours.
-        self.drop_handshake(id);
+        // A handshake of ours that is under way stays until one of the two completes: were both sides to give up theirs when
+        // initiations cross, no response would be accepted, and both would wait 5 s to try again.
         self.roam(id, source);
         self.note_received(now, id);
 

@@ -131,6 +131,8 @@ impl Tunnel {
         peer.sent_last_minute_handshake = false;
         peer.last_handshake = Some(now.wall);
         self.stats.handshakes_completed += 1;
+        // The other one, if initiations crossed.
+        self.drop_handshake(id);
         self.report(Event::HandshakeCompleted { peer: id, is_initiator });
     }
 
