@@ -14,7 +14,7 @@ const WORD_BITS: u64 = u64::BITS as u64;
 /// How far behind the highest counter a datagram may be.
 pub(crate) const WINDOW: u64 = (WORDS - 1) * WORD_BITS;
 
-/// Remembers which of the last [`WINDOW`] counters were accepted.
+/// Remembers which counters were accepted, back to 8128 behind the highest.
 #[derive(Clone)]
 pub struct ReplayWindow {
     highest: u64,
