@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use proto::{Activity, Authenticated, DropReason, Endpoint, LocalIndex, RecvKey, StickySource};
+use proto::{Activity, Authenticated, DropReason, Endpoint, RecvKey, StickySource};
 use sys::poll::Poller;
 use sys::udp::{RecvBatch, RecvSlot, UdpSocket};
 
@@ -23,6 +23,9 @@ use crate::transport::{Offloads, Tun};
 
 /// Slots of one `recvmmsg`, each of 64 KiB of address space, touched on use.
 const SLOTS: usize = 8;
+
+/// How often one socket is received from before the worker looks at the other, and whether to stop.
+const RECEIVES_PER_TURN: usize = 32;
 
 /// The worker that forwards what peers send to the TUN.
 pub(crate) struct Worker<T: Tun> {
@@ -100,10 +103,10 @@ impl<T: Tun> Worker<T> {
         }
     }
 
-    /// Receives until both sockets run dry.
+    /// Receives until both sockets run dry, or long enough that a flood on one must not hide everything else.
     fn drain(&mut self, sockets: &Sockets) {
         for socket in sockets.all() {
-            loop {
+            for _ in 0..RECEIVES_PER_TURN {
                 match socket.recv(&mut self.batch) {
                     Ok(0) => break,
                     Ok(slots) => {

@@ -6,10 +6,11 @@
 use std::io::{ErrorKind, IoSlice};
 use std::net::IpAddr;
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use proto::{Activity, Counters, DropReason, Outbound, Route, Transmit};
 use sys::buffer::Buffer;
-use sys::poll::Poller;
+use sys::poll::{Poller, Ready};
 
 use super::KEEP_BUFFERS;
 use super::batch::{Batch, Target};
@@ -23,6 +24,12 @@ use crate::{ecn, icmp};
 
 /// The largest IP packet, and so the largest super-packet, in bytes.
 const MAX_PACKET_LEN: usize = 65_535;
+
+/// How many packets are read before the worker looks again whether to stop, and which sockets to use.
+const READS_PER_TURN: usize = 256;
+
+/// How long the worker waits before it reads again from a device that failed but is still there.
+const READ_PAUSE: Duration = Duration::from_millis(200);
 
 /// The worker that forwards inner packets to their peers.
 pub(crate) struct Worker<T: Tun> {
@@ -65,7 +72,13 @@ impl<T: Tun> Worker<T> {
             }
             holds_buffers = true;
             if let Err(error) = self.drain() {
-                return self.fail("TUN", &error);
+                if shared.tun.is_up().is_err() {
+                    return self.fail("TUN", &error);
+                }
+                tracing::debug!(%error, "TUN read failed");
+                if poller.wait(&[shared.stop.fd()], Some(READ_PAUSE)).is_ok_and(Ready::any) {
+                    return;
+                }
             }
         }
     }
@@ -81,11 +94,11 @@ impl<T: Tun> Worker<T> {
         self.batch.release();
     }
 
-    /// Forwards packets until the TUN runs dry.
+    /// Forwards packets until the TUN runs dry, or long enough that a busy one must not hide a stop or new sockets.
     fn drain(&mut self) -> std::io::Result<()> {
         let shared = Arc::clone(&self.shared);
         let mut turn = Turn { shared: &shared, gate: None, sockets: shared.sockets() };
-        loop {
+        for _ in 0..READS_PER_TURN {
             match shared.tun.read(&mut self.packet) {
                 Ok(len) => {
                     Traffic::add(&shared.counters.tun_reads, 1);
@@ -98,6 +111,8 @@ impl<T: Tun> Worker<T> {
                 }
             }
         }
+        self.flush(&mut turn);
+        Ok(())
     }
 
     /// Forwards one super-packet of `len` bytes in `self.packet`.
@@ -123,7 +138,11 @@ impl<T: Tun> Worker<T> {
                 stage(&mut self.scratch, turn.shared, &split);
                 turn.leave();
             }
-            Err(reason) => self.refuse(reason, destination, len),
+            Err(reason) => {
+                // A row of these must neither hold back the batch nor keep the gate closed.
+                self.flush(turn);
+                self.refuse(reason, destination, len);
+            }
         }
     }
 
