@@ -188,7 +188,8 @@ fn wg_quick_brings_a_default_route_up_and_down() {
         keys[1].0, keys[0].1
     );
     lab.right.sh("ip addr add 203.0.113.7/32 dev lo").unwrap();
-    for (side, text) in [(&lab.left, left), (&lab.right, right)] {
+    // The answering side first: an initiation that nobody hears is repeated only after five seconds.
+    for (side, text) in [(&lab.right, right), (&lab.left, left)] {
         side.sh(&format!("umask 077; cat > /run/wireguard/wg0.conf <<'END'\n{text}END"))
             .unwrap();
         quick(side, "up").unwrap();
