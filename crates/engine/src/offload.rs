@@ -69,4 +69,4 @@ impl VnetHeader {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,11 +10,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use proto::{Activity, Authenticated, DropReason, Endpoint, RecvKey, StickySource};
+use sys::errno::EINVAL;
 use sys::poll::Poller;
 use sys::udp::{RecvBatch, RecvSlot, UdpSocket};
 
 use super::KEEP_BUFFERS;
 use crate::ecn;
+use crate::offload::VnetHeader;
 use crate::offload::coalesce::{Accepts, Coalescer};
 use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
@@ -146,18 +148,34 @@ impl<T: Tun> Worker<T> {
 
     /// Writes the packets that passed to the TUN.
     fn deliver(&mut self) {
-        let shared = &self.shared;
-        let mut write = |parts: &[IoSlice<'_>]| {
-            Traffic::add(&shared.counters.tun_writes, 1);
-            if let Err(error) = shared.tun.write(parts) {
-                Traffic::add(&shared.counters.tun_write_errors, 1);
-                tracing::debug!(%error, "TUN write failed");
-            }
-        };
         let batch = &self.batch;
         let packets = self.packets.iter().filter_map(|packet| batch.bytes(packet.slot).get(packet.range.clone()));
-        self.coalescer.coalesce(packets, &mut write);
+        write_joined(&self.shared, &mut self.coalescer, packets);
         self.packets.clear();
+    }
+}
+
+/// Writes `packets` to the TUN, joined; stops joining those of a type that the device turns out to refuse.
+fn write_joined<'b, T: Tun>(
+    shared: &Shared<T>,
+    coalescer: &mut Coalescer,
+    packets: impl IntoIterator<Item = &'b [u8]>,
+) {
+    let mut accepts = coalescer.accepts();
+    coalescer.coalesce(packets, &mut |parts: &[IoSlice<'_>]| {
+        Traffic::add(&shared.counters.tun_writes, 1);
+        if let Err(error) = shared.tun.write(parts) {
+            Traffic::add(&shared.counters.tun_write_errors, 1);
+            tracing::debug!(%error, "TUN write failed");
+            let vnet = parts.first().and_then(|vnet| vnet.first_chunk()).map(VnetHeader::from_bytes);
+            if let Some(vnet) = vnet.filter(|_| error.raw_os_error() == Some(EINVAL)) {
+                accepts = accepts.without(vnet.gso_type);
+            }
+        }
+    });
+    if accepts != coalescer.accepts() {
+        tracing::warn!(?accepts, "the device refused a super-packet: writing such packets one by one");
+        *coalescer = Coalescer::with(accepts);
     }
 }
 
@@ -314,3 +332,6 @@ fn finish<T: Tun>(
     plaintexts.clear();
     fresh.clear();
 }
+
+#[cfg(test)]
+mod tests;

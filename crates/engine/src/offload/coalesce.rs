@@ -7,7 +7,7 @@
 use std::io::IoSlice;
 
 use super::header::{self, ACK, Headers, MAX_PLAIN_HEADERS, PSH, TCP_FLAGS};
-use super::{GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, VnetHeader, checksum};
+use super::{GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, VnetHeader, checksum};
 
 /// The most packets in one super-packet; older kernels take no more UDP datagrams in one.
 pub const MAX_SEGMENTS: usize = 64;
@@ -24,6 +24,18 @@ pub struct Accepts {
     pub tcp: bool,
     /// UDP super-packets.
     pub udp: bool,
+}
+
+impl Accepts {
+    /// Returns the same without super-packets of [`VnetHeader::gso_type`] `gso_type`, which the device refused.
+    #[must_use]
+    pub fn without(self, gso_type: u8) -> Self {
+        match gso_type & !GSO_ECN {
+            GSO_TCPV4 | GSO_TCPV6 => Self { tcp: false, ..self },
+            GSO_UDP_L4 => Self { udp: false, ..self },
+            _ => self,
+        }
+    }
 }
 
 /// Joins packets for a device.
@@ -47,6 +59,12 @@ impl Coalescer {
     #[must_use]
     pub fn with(accepts: Accepts) -> Self {
         Self { accepts }
+    }
+
+    /// Returns what the device is taken to accept.
+    #[must_use]
+    pub fn accepts(&self) -> Accepts {
+        self.accepts
     }
 
     /// Begins a row of packets that stay in place until it ends.

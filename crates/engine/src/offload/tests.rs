@@ -7,11 +7,11 @@ use super::*;
 
 /// A flow of test packets.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flow {
-    pub(super) v6: bool,
-    pub(super) tcp: bool,
-    pub(super) options: usize,
-    pub(super) port: u16,
+pub(crate) struct Flow {
+    pub(crate) v6: bool,
+    pub(crate) tcp: bool,
+    pub(crate) options: usize,
+    pub(crate) port: u16,
 }
 
 pub(super) fn any_flow() -> impl Strategy<Value = Flow> {
@@ -24,7 +24,7 @@ pub(super) fn any_flow() -> impl Strategy<Value = Flow> {
 }
 
 /// Builds a packet with finished checksums; `sequence` is that of TCP, and the IPv4 identification.
-pub(super) fn packet(flow: Flow, sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(flow: Flow, sequence: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut transport = Vec::new();
     transport.extend_from_slice(&flow.port.to_be_bytes());
     transport.extend_from_slice(&443u16.to_be_bytes());
