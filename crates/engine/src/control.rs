@@ -26,8 +26,17 @@ pub(crate) struct Worker<T: Tun> {
 
 impl<T: Tun> Worker<T> {
     pub(crate) fn new(shared: Arc<Shared<T>>, on_mtu: Option<Box<dyn Fn(usize) + Send>>) -> io::Result<Self> {
-        let topics = Topics { addresses: true, routes: true };
-        Ok(Self { link: shared.tun.link_news()?, routing: Notify::new(topics)?, shared, on_mtu, mtu: 0 })
+        let topics = Topics {
+            addresses: true,
+            routes: true,
+        };
+        Ok(Self {
+            link: shared.tun.link_news()?,
+            routing: Notify::new(topics)?,
+            shared,
+            on_mtu,
+            mtu: 0,
+        })
     }
 
     /// Runs until the engine stops.

@@ -96,14 +96,24 @@ fn rebind(port: u16, fwmark: u32) -> Result<Sockets, Errno> {
 
 /// Refuses a request that would leave more peers than an interface can have.
 fn check_capacity(tunnel: &Tunnel, request: &SetRequest) -> Result<(), Errno> {
-    let present = if request.replace_peers { 0 } else { tunnel.peers().count() };
+    let present = if request.replace_peers {
+        0
+    } else {
+        tunnel.peers().count()
+    };
     if present.saturating_add(request.peers.len()) <= proto::MAX_PEERS {
         return Ok(());
     }
     // The exact number matters only near the limit: peers that exist or go do not add.
     let new = request.peers.iter().filter(|peer| !peer.remove && !peer.update_only);
-    let new = new.filter(|peer| request.replace_peers || tunnel.peer_id(&peer.public_key).is_none()).count();
-    if present.saturating_add(new) <= proto::MAX_PEERS { Ok(()) } else { Err(Errno::NO_SPACE) }
+    let new = new
+        .filter(|peer| request.replace_peers || tunnel.peer_id(&peer.public_key).is_none())
+        .count();
+    if present.saturating_add(new) <= proto::MAX_PEERS {
+        Ok(())
+    } else {
+        Err(Errno::NO_SPACE)
+    }
 }
 
 fn set_peer(tunnel: &mut Tunnel, change: PeerChange) {
@@ -115,7 +125,9 @@ fn set_peer(tunnel: &mut Tunnel, change: PeerChange) {
         return;
     }
     // Our own key as a peer is ignored, as the kernel does.
-    let Ok(peer) = tunnel.add_peer(now(), change.public_key) else { return };
+    let Ok(peer) = tunnel.add_peer(now(), change.public_key) else {
+        return;
+    };
     if let Some(key) = change.preshared_key {
         tunnel.set_preshared_key(peer, key);
     }
@@ -142,7 +154,9 @@ fn set_peer(tunnel: &mut Tunnel, change: PeerChange) {
 fn status(core: &Core) -> DeviceStatus {
     let tunnel = &core.tunnel;
     DeviceStatus {
-        private_key: tunnel.private_key().map(|key| proto::PrivateKey::from_bytes(*key.as_bytes())),
+        private_key: tunnel
+            .private_key()
+            .map(|key| proto::PrivateKey::from_bytes(*key.as_bytes())),
         listen_port: core.listen_port,
         fwmark: core.fwmark,
         peers: tunnel.peers().filter_map(|peer| peer_status(tunnel, peer)).collect(),
@@ -153,7 +167,9 @@ fn peer_status(tunnel: &Tunnel, peer: PeerId) -> Option<PeerStatus> {
     let peer = tunnel.peer(peer)?;
     Some(PeerStatus {
         public_key: peer.public_key(),
-        preshared_key: peer.preshared_key().map(|key| proto::PresharedKey::from_bytes(*key.as_bytes())),
+        preshared_key: peer
+            .preshared_key()
+            .map(|key| proto::PresharedKey::from_bytes(*key.as_bytes())),
         endpoint: peer.endpoint().map(|endpoint| endpoint.remote),
         last_handshake: peer.last_handshake(),
         tx_bytes: peer.tx_bytes(),
@@ -162,4 +178,3 @@ fn peer_status(tunnel: &Tunnel, peer: PeerId) -> Option<PeerStatus> {
         allowed_ips: peer.allowed_ips().collect(),
     })
 }
-

@@ -55,7 +55,10 @@ impl<T: Tun> Engine<T> {
         let tunnel = Tunnel::new(seed);
         seed.zeroize();
         let shared = Arc::new(Shared::new(options.tun, tunnel)?);
-        let mut engine = Self { shared: Arc::clone(&shared), threads: Vec::new() };
+        let mut engine = Self {
+            shared: Arc::clone(&shared),
+            threads: Vec::new(),
+        };
         let control = control::Worker::new(Arc::clone(&shared), options.on_mtu)?;
         let inbound = inbound::Worker::new(Arc::clone(&shared))?;
         let outbound = outbound::Worker::new(Arc::clone(&shared))?;
@@ -76,7 +79,10 @@ impl<T: Tun> Engine<T> {
     /// Takes a snapshot of offloads and counters.
     pub fn report(&self) -> Report {
         let sockets = self.shared.sockets();
-        let features = sockets.iter().flat_map(|sockets| sockets.all()).map(|socket| socket.features());
+        let features = sockets
+            .iter()
+            .flat_map(|sockets| sockets.all())
+            .map(|socket| socket.features());
         let (udp_gso, udp_gro) = features.fold((sockets.is_some(), sockets.is_some()), |(gso, gro), features| {
             (gso && features.gso, gro && features.gro)
         });
@@ -87,7 +93,10 @@ impl<T: Tun> Engine<T> {
             udp_gso,
             udp_gro,
             traffic: self.shared.counters.snapshot(),
-            drops: DropReason::ALL.iter().map(|&reason| (reason, stats.dropped(reason))).collect(),
+            drops: DropReason::ALL
+                .iter()
+                .map(|&reason| (reason, stats.dropped(reason)))
+                .collect(),
         }
     }
 
@@ -107,7 +116,10 @@ impl<T: Tun> Engine<T> {
     }
 
     fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let thread = thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body)?;
+        let thread = thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(STACK)
+            .spawn(body)?;
         self.threads.push(thread);
         Ok(())
     }

@@ -4,7 +4,10 @@
 //! [`icmp`], [`ecn`]) do no I/O, so that they are tested and fuzzed on plain slices.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 mod control;
 mod datapath;

@@ -51,7 +51,12 @@ impl<T: Tun> Shared<T> {
             timer: TimerFd::new()?,
             counters: Counters::default(),
             icmp: Mutex::new(icmp::RateLimiter::new()),
-            core: Mutex::new(Core { tunnel, listen_port: 0, fwmark: 0, armed: None }),
+            core: Mutex::new(Core {
+                tunnel,
+                listen_port: 0,
+                fwmark: 0,
+                armed: None,
+            }),
             sockets: RwLock::new(None),
         })
     }
@@ -166,7 +171,10 @@ impl<T: Tun> Shared<T> {
 
 /// Reads both clocks: boot time, which counts suspended time, and wall time.
 pub(crate) fn now() -> Now {
-    Now { mono: Instant::from_nanos(sys::clock::boottime_nanos()), wall: wall() }
+    Now {
+        mono: Instant::from_nanos(sys::clock::boottime_nanos()),
+        wall: wall(),
+    }
 }
 
 fn wall() -> Duration {

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use proto::Endpoint;
-use sys::errno::{EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, EIO, EMSGSIZE, ENETUNREACH};
+use sys::errno::{EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, EIO, EMSGSIZE, ENETUNREACH, ENODEV};
 use sys::udp::{Family, SendMeta, UdpSocket};
 use thiserror::Error;
 
@@ -18,6 +18,9 @@ const PORT_ATTEMPTS: usize = 100;
 
 /// How long a send waits for room in a socket buffer before the datagrams are dropped.
 const SEND_PATIENCE: Duration = Duration::from_millis(250);
+
+/// What a send from a source that the host has lost, or by an interface that is gone, may end in.
+const LOST_SOURCE: [i32; 5] = [EINVAL, ENETUNREACH, EADDRNOTAVAIL, EHOSTUNREACH, ENODEV];
 
 /// The sockets of an interface that is up.
 pub(crate) struct Sockets {
@@ -118,21 +121,30 @@ impl Sockets {
         let socket = socket.as_ref().ok_or(SendError::NoSocket)?;
         loop {
             let source = endpoint.source.map(|source| (source.address, source.interface));
-            let meta = SendMeta { remote: endpoint.remote, source, tos, segment };
-            let Err(error) = socket.send(&meta, payload) else { return Ok(()) };
+            let meta = SendMeta {
+                remote: endpoint.remote,
+                source,
+                tos,
+                segment,
+            };
+            let Err(error) = socket.send(&meta, payload) else {
+                return Ok(());
+            };
             let errno = error.raw_os_error().unwrap_or(0);
             if error.kind() == ErrorKind::WouldBlock {
                 if !sys::poll::writable(socket.as_fd(), SEND_PATIENCE)? {
                     return Err(error.into());
                 }
-            } else if source.is_some() && [EINVAL, ENETUNREACH, EADDRNOTAVAIL, EHOSTUNREACH].contains(&errno) {
-                endpoint.source = None;
             } else if segment.is_some() && [EINVAL, EIO, EMSGSIZE].contains(&errno) {
-                if errno != EMSGSIZE {
+                // Only EIO speaks of the device. The others speak of this path, whose MTU is less than a segment (older
+                // kernels: EINVAL), or of the source, which sending one by one finds out.
+                if errno == EIO {
                     socket.disable_gso();
                     tracing::warn!(%error, "segmented sends are refused here: sending one datagram at a time");
                 }
                 return Err(SendError::Segmentation(error));
+            } else if source.is_some() && LOST_SOURCE.contains(&errno) {
+                endpoint.source = None;
             } else {
                 return Err(error.into());
             }

@@ -77,7 +77,11 @@ impl Tun for sys::tun::Tun {
     }
 
     fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<()> {
-        let parts = if self.offloads().vnet_hdr { parts } else { parts.get(1..).unwrap_or_default() };
+        let parts = if self.offloads().vnet_hdr {
+            parts
+        } else {
+            parts.get(1..).unwrap_or_default()
+        };
         self.write_vectored(parts).map(|_| ())
     }
 
@@ -95,6 +99,10 @@ impl Tun for sys::tun::Tun {
 
     fn offloads(&self) -> Offloads {
         let offloads = self.offloads();
-        Offloads { checksum: offloads.checksum, tcp: offloads.tso4 && offloads.tso6, udp: offloads.uso }
+        Offloads {
+            checksum: offloads.checksum,
+            tcp: offloads.tso4 && offloads.tso6,
+            udp: offloads.uso,
+        }
     }
 }

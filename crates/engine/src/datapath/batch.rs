@@ -42,7 +42,14 @@ impl Target {
 impl Batch {
     pub(crate) fn new() -> std::io::Result<Self> {
         let buffer = Buffer::new(MAX_BATCH_LEN)?;
-        Ok(Self { buffer, used: 0, segment: 0, count: 0, closed: false, target: None })
+        Ok(Self {
+            buffer,
+            used: 0,
+            segment: 0,
+            count: 0,
+            closed: false,
+            target: None,
+        })
     }
 
     /// Whether a datagram of `len` bytes to `target` may join.

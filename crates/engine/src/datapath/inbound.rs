@@ -149,7 +149,10 @@ impl<T: Tun> Worker<T> {
     /// Writes the packets that passed to the TUN.
     fn deliver(&mut self) {
         let batch = &self.batch;
-        let packets = self.packets.iter().filter_map(|packet| batch.bytes(packet.slot).get(packet.range.clone()));
+        let packets = self
+            .packets
+            .iter()
+            .filter_map(|packet| batch.bytes(packet.slot).get(packet.range.clone()));
         write_joined(&self.shared, &mut self.coalescer, packets);
         self.packets.clear();
     }
@@ -167,14 +170,20 @@ fn write_joined<'b, T: Tun>(
         if let Err(error) = shared.tun.write(parts) {
             Traffic::add(&shared.counters.tun_write_errors, 1);
             tracing::debug!(%error, "TUN write failed");
-            let vnet = parts.first().and_then(|vnet| vnet.first_chunk()).map(VnetHeader::from_bytes);
+            let vnet = parts
+                .first()
+                .and_then(|vnet| vnet.first_chunk())
+                .map(VnetHeader::from_bytes);
             if let Some(vnet) = vnet.filter(|_| error.raw_os_error() == Some(EINVAL)) {
                 accepts = accepts.without(vnet.gso_type);
             }
         }
     });
     if accepts != coalescer.accepts() {
-        tracing::warn!(?accepts, "the device refused a super-packet: writing such packets one by one");
+        tracing::warn!(
+            ?accepts,
+            "the device refused a super-packet: writing such packets one by one"
+        );
         *coalescer = Coalescer::with(accepts);
     }
 }
@@ -187,7 +196,9 @@ fn open_slot<T: Tun>(
     opened: &mut Opened,
     packets: &mut Vec<Packet>,
 ) -> u64 {
-    let RecvSlot { bytes, segment, tos, .. } = slot;
+    let RecvSlot {
+        bytes, segment, tos, ..
+    } = slot;
     let source = Endpoint {
         remote: slot.remote,
         // Only IPv4 routing is asked for the interface; with IPv6 it would force one.
@@ -204,7 +215,9 @@ fn open_slot<T: Tun>(
         let range = start..(start + segment).min(bytes.len());
         start = range.end;
         count += 1;
-        let Some(datagram) = bytes.get_mut(range.clone()) else { continue };
+        let Some(datagram) = bytes.get_mut(range.clone()) else {
+            continue;
+        };
         let local = proto::parse_data_header(datagram).map(|(local, _)| local);
         if let Some(local) = local
             && let Some(key) = run.as_ref().filter(|key| key.local_index() == local)
@@ -213,10 +226,16 @@ fn open_slot<T: Tun>(
             continue;
         }
         if let Some(key) = run.take() {
-            let place = Place { slot: index, tos, source };
+            let place = Place {
+                slot: index,
+                tos,
+                source,
+            };
             finish(shared, &key, &place, bytes, opened, packets);
         }
-        let Some(datagram) = bytes.get_mut(range.clone()) else { continue };
+        let Some(datagram) = bytes.get_mut(range.clone()) else {
+            continue;
+        };
         match local {
             None => handle_control(shared, source, datagram),
             Some(local) => {
@@ -233,7 +252,11 @@ fn open_slot<T: Tun>(
         }
     }
     if let Some(key) = run.take() {
-        let place = Place { slot: index, tos, source };
+        let place = Place {
+            slot: index,
+            tos,
+            source,
+        };
         finish(shared, &key, &place, bytes, opened, packets);
     }
     count
@@ -277,19 +300,34 @@ fn finish<T: Tun>(
     opened: &mut Opened,
     packets: &mut Vec<Packet>,
 ) {
-    let Opened { tokens, plaintexts, fresh } = opened;
+    let Opened {
+        tokens,
+        plaintexts,
+        fresh,
+    } = opened;
     key.commit(&mut tokens.iter(), &mut |position, verdict| {
         if let Some(fresh) = fresh.get_mut(position) {
             *fresh = verdict;
         }
     });
-    let passed = || plaintexts.iter().zip(fresh.iter()).filter(|(_, fresh)| **fresh).map(|(range, _)| range);
+    let passed = || {
+        plaintexts
+            .iter()
+            .zip(fresh.iter())
+            .filter(|(_, fresh)| **fresh)
+            .map(|(range, _)| range)
+    };
     let keepalives = passed().filter(|range| range.is_empty()).count();
     let total = passed().count();
-    let first = tokens.iter().zip(fresh.iter()).find(|(_, fresh)| **fresh).map(|(token, _)| *token);
+    let first = tokens
+        .iter()
+        .zip(fresh.iter())
+        .find(|(_, fresh)| **fresh)
+        .map(|(token, _)| *token);
 
     let mut core = shared.core();
-    core.tunnel.count_drop(DropReason::Replay, (tokens.len() - total) as u64);
+    core.tunnel
+        .count_drop(DropReason::Replay, (tokens.len() - total) as u64);
     if let Some(first) = first {
         let received = Activity::Received {
             source: place.source,
@@ -303,7 +341,9 @@ fn finish<T: Tun>(
     let mut delivered = 0;
     let mut allowed: Option<IpAddr> = None;
     for range in passed().filter(|range| !range.is_empty()) {
-        let Some(plaintext) = bytes.get_mut(range.clone()) else { continue };
+        let Some(plaintext) = bytes.get_mut(range.clone()) else {
+            continue;
+        };
         let inner = match proto::inner_packet(plaintext) {
             Ok(inner) => inner,
             Err(reason) => {
@@ -322,10 +362,14 @@ fn finish<T: Tun>(
             ecn::decapsulate(place.tos, packet);
         }
         delivered += (range.len() + proto::DATA_OVERHEAD) as u64;
-        packets.push(Packet { slot: place.slot, range: range.start..range.start + inner.len });
+        packets.push(Packet {
+            slot: place.slot,
+            range: range.start..range.start + inner.len,
+        });
     }
     if delivered > 0 {
-        core.tunnel.handle_activity(now(), key.peer(), &Activity::Delivered { bytes: delivered });
+        core.tunnel
+            .handle_activity(now(), key.peer(), &Activity::Delivered { bytes: delivered });
     }
     shared.finish(core);
     tokens.clear();

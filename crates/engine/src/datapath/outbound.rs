@@ -14,8 +14,8 @@ use sys::poll::{Poller, Ready};
 
 use super::KEEP_BUFFERS;
 use super::batch::{Batch, Target};
-use crate::offload::split::Split;
 use crate::offload::VnetHeader;
+use crate::offload::split::Split;
 use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
 use crate::sockets::{SendError, Sockets};
@@ -97,7 +97,11 @@ impl<T: Tun> Worker<T> {
     /// Forwards packets until the TUN runs dry, or long enough that a busy one must not hide a stop or new sockets.
     fn drain(&mut self) -> std::io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        let mut turn = Turn { shared: &shared, gate: None, sockets: shared.sockets() };
+        let mut turn = Turn {
+            shared: &shared,
+            gate: None,
+            sockets: shared.sockets(),
+        };
         for _ in 0..READS_PER_TURN {
             match shared.tun.read(&mut self.packet) {
                 Ok(len) => {
@@ -107,7 +111,11 @@ impl<T: Tun> Worker<T> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.flush(&mut turn);
-                    return if error.kind() == ErrorKind::WouldBlock { Ok(()) } else { Err(error) };
+                    return if error.kind() == ErrorKind::WouldBlock {
+                        Ok(())
+                    } else {
+                        Err(error)
+                    };
                 }
             }
         }
@@ -117,7 +125,11 @@ impl<T: Tun> Worker<T> {
 
     /// Forwards one super-packet of `len` bytes in `self.packet`.
     fn forward(&mut self, turn: &mut Turn<'_, T>, len: usize) {
-        let Some((header, packet)) = self.packet.get(..len).and_then(|read| read.split_first_chunk::<VNET_LEN>()) else {
+        let Some((header, packet)) = self
+            .packet
+            .get(..len)
+            .and_then(|read| read.split_first_chunk::<VNET_LEN>())
+        else {
             return self.drop_packet(DropReason::NotIp);
         };
         let header = VnetHeader::from_bytes(header);
@@ -125,10 +137,16 @@ impl<T: Tun> Worker<T> {
             Ok(destination) => destination,
             Err(reason) => return self.drop_packet(reason),
         };
-        let Ok(split) = Split::parse(&header, packet) else { return self.drop_packet(DropReason::NotIp) };
+        let Ok(split) = Split::parse(&header, packet) else {
+            return self.drop_packet(DropReason::NotIp);
+        };
         let tos = ecn::encapsulate(packet);
         turn.enter();
-        let route = self.shared.core().tunnel.route(now(), destination, split.segments() as u32);
+        let route = self
+            .shared
+            .core()
+            .tunnel
+            .route(now(), destination, split.segments() as u32);
         match route {
             Ok(Route::Send(outbound)) => {
                 seal(&mut self.batch, &mut self.output, turn, &split, &outbound, tos);
@@ -159,9 +177,15 @@ impl<T: Tun> Worker<T> {
     fn refuse(&mut self, reason: DropReason, destination: IpAddr, len: usize) {
         tracing::trace!(%destination, reason = reason.name(), "no way out");
         self.drop_packet(reason);
-        let Some(packet) = self.packet.get(VNET_LEN..len) else { return };
+        let Some(packet) = self.packet.get(VNET_LEN..len) else {
+            return;
+        };
         let allowed = {
-            let mut limiter = self.shared.icmp.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut limiter = self
+                .shared
+                .icmp
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             limiter.allow(sys::clock::boottime_nanos())
         };
         if !allowed {
@@ -169,7 +193,10 @@ impl<T: Tun> Worker<T> {
         }
         if let Some(answer) = icmp::unreachable(packet) {
             // The sender sees no answer if the device refuses it, which is what it would see anyway.
-            let _ = self.shared.tun.write(&[IoSlice::new(&[0; VNET_LEN]), IoSlice::new(&answer)]);
+            let _ = self
+                .shared
+                .tun
+                .write(&[IoSlice::new(&[0; VNET_LEN]), IoSlice::new(&answer)]);
         }
     }
 }
@@ -206,7 +233,12 @@ fn seal<T: Tun>(
     outbound: &Outbound,
     tos: u8,
 ) {
-    let target = Target { peer: outbound.peer, key: Arc::clone(&outbound.key), endpoint: outbound.endpoint, tos };
+    let target = Target {
+        peer: outbound.peer,
+        key: Arc::clone(&outbound.key),
+        endpoint: outbound.endpoint,
+        tos,
+    };
     let counters: Counters = outbound.counters;
     for (segment, counter) in (0..split.segments()).zip(counters) {
         let plain = split.segment_len(segment);
@@ -219,7 +251,9 @@ fn seal<T: Tun>(
             turn.shared.core().tunnel.count_drop(DropReason::TransmitFailed, 1);
             continue;
         };
-        let Some(body) = slot.get_mut(proto::DATA_HEADER_LEN..proto::DATA_HEADER_LEN + padded) else { continue };
+        let Some(body) = slot.get_mut(proto::DATA_HEADER_LEN..proto::DATA_HEADER_LEN + padded) else {
+            continue;
+        };
         let (packet, padding) = body.split_at_mut(plain.min(padded));
         split.write_segment(segment, packet);
         padding.fill(0);
@@ -230,7 +264,9 @@ fn seal<T: Tun>(
 /// Hands every segment to the control plane, which keeps it until there is a session.
 fn stage<T: Tun>(scratch: &mut [u8], shared: &Shared<T>, split: &Split<'_>) {
     for segment in 0..split.segments() {
-        let Some(packet) = scratch.get_mut(..split.segment_len(segment)) else { continue };
+        let Some(packet) = scratch.get_mut(..split.segment_len(segment)) else {
+            continue;
+        };
         split.write_segment(segment, packet);
         // A refusal is counted by the tunnel.
         let _ = shared.core().tunnel.handle_packet(now(), packet);
@@ -252,7 +288,12 @@ fn flush<T: Tun>(batch: &mut Batch, output: &mut Vec<Transmit>, turn: &mut Turn<
         Ok(sends) => {
             Traffic::add(&shared.counters.sends, *sends);
             Traffic::add(&shared.counters.datagrams_sent, packets.into());
-            Activity::Sent { packets, bytes, data: true, key: target.key }
+            Activity::Sent {
+                packets,
+                bytes,
+                data: true,
+                key: target.key,
+            }
         }
         Err(error) => {
             tracing::debug!(remote = %endpoint.remote, %error, "datagrams not sent");
@@ -281,7 +322,12 @@ fn transmit(sockets: &Sockets, batch: &Batch, endpoint: &mut proto::Endpoint, to
         return Ok(1);
     }
     if sockets.segments() {
-        match sockets.send(endpoint, tos, Some(batch.segment() as u16), &[IoSlice::new(batch.bytes())]) {
+        match sockets.send(
+            endpoint,
+            tos,
+            Some(batch.segment() as u16),
+            &[IoSlice::new(batch.bytes())],
+        ) {
             Err(SendError::Segmentation(_)) => {}
             Err(error) => return Err(error),
             Ok(()) => return Ok(1),
@@ -292,4 +338,3 @@ fn transmit(sockets: &Sockets, batch: &Batch, endpoint: &mut proto::Endpoint, to
     }
     Ok(batch.count().into())
 }
-

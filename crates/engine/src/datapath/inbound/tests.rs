@@ -48,17 +48,30 @@ impl Tun for Picky {
     }
 
     fn offloads(&self) -> Offloads {
-        Offloads { checksum: true, tcp: true, udp: true }
+        Offloads {
+            checksum: true,
+            tcp: true,
+            udp: true,
+        }
     }
 }
 
 #[test]
 fn a_refused_type_of_super_packet_is_not_tried_again() {
-    let flow = |tcp| Flow { v6: false, tcp, options: 0, port: 1 };
+    let flow = |tcp| Flow {
+        v6: false,
+        tcp,
+        options: 0,
+        port: 1,
+    };
     let packets: Vec<_> = [(true, 0), (true, 1000), (false, 1), (false, 2)]
         .map(|(tcp, sequence)| packet(flow(tcp), sequence, 0x10, &[1; 1000]))
         .into();
-    let tun = Picky { event: EventFd::new().unwrap(), refuses: GSO_UDP_L4, seen: Mutex::default() };
+    let tun = Picky {
+        event: EventFd::new().unwrap(),
+        refuses: GSO_UDP_L4,
+        seen: Mutex::default(),
+    };
     let shared = Shared::new(tun, Tunnel::new([1; 32])).unwrap();
     let mut coalescer = Coalescer::new();
     let mut write = || {
