@@ -1,12 +1,13 @@
 //! Configuration of a running engine: what the UAPI socket and programs that embed an engine call.
 //!
 //! A request arrives parsed whole. What can fail (binding a port, setting a mark, the number of peers) is tried before
-//! anything is changed, so a refused request changes nothing.
+//! anything is changed, so a refused request changes nothing; except that a port given while the device waits for its first
+//! sockets is bound last.
 
 use conf::uapi::{DeviceStatus, Errno, PeerChange, PeerStatus, SetRequest};
 use proto::{Endpoint, PeerId, Tunnel};
 
-use crate::shared::{Core, Shared, now};
+use crate::shared::{Core, Retired, Shared, now};
 use crate::sockets::Sockets;
 use crate::transport::Tun;
 use crate::uapi::Device;
@@ -15,7 +16,7 @@ impl<T: Tun> Device for Shared<T> {
     fn set(&self, request: SetRequest) -> Result<(), Errno> {
         let mut core = self.core();
         check_capacity(&core.tunnel, &request)?;
-        self.set_sockets(&mut core, request.listen_port, request.fwmark)?;
+        let retired = self.set_sockets(&mut core, request.listen_port, request.fwmark)?;
         let tunnel = &mut core.tunnel;
         if request.replace_peers {
             tunnel.remove_all_peers();
@@ -27,6 +28,11 @@ impl<T: Tun> Device for Shared<T> {
             set_peer(tunnel, peer);
         }
         self.finish(core);
+        retired.wait();
+        if request.listen_port.is_some() {
+            // The device may be up without sockets, because the port that was set before was taken.
+            self.up().map_err(|error| Errno::from_io(&error))?;
+        }
         Ok(())
     }
 
@@ -37,15 +43,16 @@ impl<T: Tun> Device for Shared<T> {
 }
 
 impl<T: Tun> Shared<T> {
-    /// Opens the interface: sockets first, then the tunnel.
+    /// Opens the interface if its device is up: sockets first, then the tunnel.
     pub(crate) fn up(&self) -> std::io::Result<()> {
         let mut core = self.core();
-        if core.tunnel.is_up() {
+        // Asked under the lock: news that the device went down since come to `down` afterwards.
+        if core.tunnel.is_up() || !self.tun.is_up()? {
             return Ok(());
         }
         let sockets = Sockets::bind(core.listen_port, core.fwmark)?;
         core.listen_port = sockets.port();
-        self.replace_sockets(Some(sockets));
+        let _ = self.replace_sockets(Some(sockets));
         core.tunnel.set_up(now());
         tracing::debug!(listen_port = core.listen_port, "interface up");
         self.finish(core);
@@ -55,22 +62,25 @@ impl<T: Tun> Shared<T> {
     /// Closes the interface: sessions and sockets end, counters and endpoints stay.
     pub(crate) fn down(&self) {
         let mut core = self.core();
+        let mut retired = Retired::default();
         if core.tunnel.is_up() {
             core.tunnel.set_down(now());
-            self.replace_sockets(None);
+            retired = self.replace_sockets(None);
             tracing::debug!("interface down");
         }
         self.finish(core);
+        retired.wait();
     }
 
-    fn set_sockets(&self, core: &mut Core, port: Option<u16>, fwmark: Option<u32>) -> Result<(), Errno> {
+    fn set_sockets(&self, core: &mut Core, port: Option<u16>, fwmark: Option<u32>) -> Result<Retired, Errno> {
         let new_port = port.filter(|&port| port != core.listen_port || port == 0);
         let new_mark = fwmark.filter(|&mark| mark != core.fwmark);
+        let mut retired = Retired::default();
         if core.tunnel.is_up() {
             if let Some(port) = new_port {
                 let sockets = rebind(port, new_mark.unwrap_or(core.fwmark))?;
                 core.listen_port = sockets.port();
-                self.replace_sockets(Some(sockets));
+                retired = self.replace_sockets(Some(sockets));
             } else if let (Some(mark), Some(sockets)) = (new_mark, self.sockets()) {
                 sockets.set_mark(mark).map_err(|error| Errno::from_io(&error))?;
             }
@@ -83,7 +93,7 @@ impl<T: Tun> Shared<T> {
         if new_port.is_some() || new_mark.is_some() {
             core.tunnel.forget_sources();
         }
-        Ok(())
+        Ok(retired)
     }
 }
 

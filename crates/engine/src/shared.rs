@@ -4,7 +4,7 @@
 //! cryptography of data. Sending goes through the [`Gate`].
 
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use proto::{Endpoint, Instant, Now, PeerId, Transmit, Tunnel};
@@ -72,9 +72,14 @@ impl<T: Tun> Shared<T> {
     }
 
     /// Replaces the sockets and wakes the inbound worker.
-    pub(crate) fn replace_sockets(&self, sockets: Option<Sockets>) {
-        *self.sockets.write().unwrap_or_else(PoisonError::into_inner) = sockets.map(Arc::new);
+    ///
+    /// The old ones keep their port until the workers have let go of them: see [`Retired::wait`].
+    pub(crate) fn replace_sockets(&self, sockets: Option<Sockets>) -> Retired {
+        let mut current = self.sockets.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, sockets.map(Arc::new));
+        drop(current);
         self.rebound.notify();
+        Retired(old.as_ref().map_or_else(Weak::new, Arc::downgrade))
     }
 
     /// Ends an access to the control plane: moves its output to `output` and arms the timer.
@@ -166,6 +171,24 @@ impl<T: Tun> Shared<T> {
             let Some(event) = event else { return };
             tracing::debug!(?event);
         }
+    }
+}
+
+/// Sockets that were replaced and that a worker may still be using.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct Retired(Weak<Sockets>);
+
+impl Retired {
+    /// Waits until they are closed and their port is free, for a second at most. The caller holds neither lock nor gate.
+    pub(crate) fn wait(&self) {
+        for _ in 0..1000 {
+            if self.0.strong_count() == 0 {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        tracing::warn!("old sockets are still in use");
     }
 }
 
