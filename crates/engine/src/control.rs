@@ -6,12 +6,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sys::notify::{Event, Notify, Topics};
 use sys::poll::Poller;
 
 use crate::shared::Shared;
 use crate::transport::Tun;
+
+/// How often and after which pause a device is asked again that did not answer: it may be on its way to another name or
+/// namespace.
+const MOVE_ATTEMPTS: u32 = 3;
+const MOVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// The worker that follows timers, link and routes.
 pub(crate) struct Worker<T: Tun> {
@@ -111,7 +117,15 @@ impl<T: Tun> Worker<T> {
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "MTU not known"),
         }
-        match self.shared.tun.is_up() {
+        let mut state = self.shared.tun.is_up();
+        for _ in 0..MOVE_ATTEMPTS {
+            if state.is_ok() {
+                break;
+            }
+            std::thread::sleep(MOVE_PAUSE);
+            state = self.shared.tun.is_up();
+        }
+        match state {
             Ok(true) => {
                 if let Err(error) = self.shared.up() {
                     tracing::error!(%error, "no UDP socket");
