@@ -56,7 +56,10 @@ impl Sockets {
                 Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse && attempts > 0 => {}
                 Err(error) => return Err(error),
                 Ok(sockets) => {
-                    sockets.set_mark(fwmark)?;
+                    // Fresh sockets have no mark, and setting one takes a privilege.
+                    if fwmark != 0 {
+                        sockets.set_mark(fwmark)?;
+                    }
                     return Ok(sockets);
                 }
             }
