@@ -23,6 +23,10 @@ use super::output::Transmit;
 /// The byte for type of service of initiations and responses: AF41, not ECN-capable.
 const HANDSHAKE_TOS: u8 = 0x88;
 
+/// With so many datagrams waiting to be sent no cookie reply joins them, so that a flood faster than the network out cannot
+/// fill the memory.
+const MAX_TRANSMITS: usize = 4096;
+
 impl Tunnel {
     pub(super) fn handle_initiation(
         &mut self,
@@ -228,6 +232,9 @@ impl Tunnel {
             return Ok(());
         }
         if !checker.check_mac2(now.mono, source.remote, macs, &mut self.rng) {
+            if self.transmits.len() >= MAX_TRANSMITS {
+                return Err(DropReason::CookieRequired);
+            }
             let reply = checker.create_cookie_reply(now.mono, source.remote, sender, macs, &mut self.rng);
             self.stats.cookie_replies_sent += 1;
             self.transmits.push_back(Transmit {
