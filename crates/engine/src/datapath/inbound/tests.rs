@@ -17,6 +17,16 @@ struct Picky {
     seen: Mutex<Vec<u8>>,
 }
 
+impl Picky {
+    fn new(refuses: u8) -> Self {
+        Self {
+            event: EventFd::new().unwrap(),
+            refuses,
+            seen: Mutex::default(),
+        }
+    }
+}
+
 impl Tun for Picky {
     fn fd(&self) -> BorrowedFd<'_> {
         self.event.fd()
@@ -67,11 +77,7 @@ fn a_refused_type_of_super_packet_is_not_tried_again() {
     let packets: Vec<_> = [(true, 0), (true, 1000), (false, 1), (false, 2)]
         .map(|(tcp, sequence)| packet(flow(tcp), sequence, 0x10, &[1; 1000]))
         .into();
-    let tun = Picky {
-        event: EventFd::new().unwrap(),
-        refuses: GSO_UDP_L4,
-        seen: Mutex::default(),
-    };
+    let tun = Picky::new(GSO_UDP_L4);
     let shared = Shared::new(tun, Tunnel::new([1; 32])).unwrap();
     let mut coalescer = Coalescer::new();
     let mut write = || {
@@ -80,4 +86,17 @@ fn a_refused_type_of_super_packet_is_not_tried_again() {
     };
     assert_eq!(write(), [GSO_TCPV4, GSO_UDP_L4]);
     assert_eq!(write(), [GSO_TCPV4, GSO_NONE, GSO_NONE]);
+}
+
+#[test]
+fn the_port_is_free_once_the_interface_is_down() {
+    let shared = Arc::new(Shared::new(Picky::new(u8::MAX), Tunnel::new([1; 32])).unwrap());
+    let worker = Worker::new(Arc::clone(&shared)).unwrap();
+    let thread = std::thread::spawn(move || worker.run());
+    for _ in 0..50 {
+        shared.up().unwrap();
+        shared.down();
+    }
+    shared.stop.notify();
+    thread.join().unwrap();
 }
