@@ -12,7 +12,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Mutex;
 
 use clap::Parser;
 use engine::uapi::Socket;
@@ -23,7 +22,7 @@ use signal_hook::iterator::Signals;
 use sys::daemon;
 use sys::tun::Tun;
 
-use crate::logging;
+use crate::{logging, super_packets};
 
 /// The MTU of a new interface: 1500 bytes less 80 for IPv6, UDP and WireGuard.
 const MTU: u32 = 1420;
@@ -124,7 +123,7 @@ fn create(interface: &str) -> io::Result<Tun> {
 fn start(tun: Tun, socket: Socket) -> io::Result<Engine<Tun>> {
     // Before there is something to leave behind.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(because("cannot handle signals"))?;
-    let on_mtu = fit_segments(tun.index()?)?;
+    let on_mtu = super_packets::fit_segments(tun.index()?)?;
     let options = Options {
         tun,
         uapi: Some(socket),
@@ -174,20 +173,6 @@ fn into_background(interface: &str, tun: Tun, mut socket: Socket) -> io::Result<
         "" => Err(io::Error::other("the background process ended early")),
         reason => Err(io::Error::other(reason.to_owned())),
     }
-}
-
-/// Returns what keeps the kernel's super-packets at the size of one segmented UDP send.
-fn fit_segments(index: u32) -> io::Result<Box<dyn Fn(usize) + Send>> {
-    let netlink = Mutex::new(Netlink::open().map_err(io::Error::other)?);
-    Ok(Box::new(move |mtu| {
-        // An IPv4 datagram carries 65,507 bytes, of which every segment takes 32 for header and tag. The kernel splits
-        // one send into 64 datagrams at most (before Linux 6.10).
-        let segments = (65_507 / mtu.saturating_add(32)).clamp(1, 64);
-        let mut netlink = netlink.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Err(error) = link::set_gso_max_segs(&mut netlink, index, segments as u32) {
-            tracing::warn!(%error, "super-packets not fitted");
-        }
-    }))
 }
 
 /// Takes the descriptor whose number a variable holds.

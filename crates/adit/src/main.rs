@@ -8,6 +8,7 @@
 
 mod aditd;
 mod logging;
+mod super_packets;
 mod try_tunnel;
 
 use std::ffi::{OsStr, OsString};

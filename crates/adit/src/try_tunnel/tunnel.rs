@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use conf::uapi::{AllowedIpChange, PeerChange, SetRequest};
@@ -14,6 +13,7 @@ use sys::tun::Tun;
 
 use super::report::Offloads;
 use super::world::{Side, World, add_addresses};
+use crate::super_packets;
 
 /// MTU of the tunnel: 1500 bytes of the veth pair, less 80 for IPv6, UDP and WireGuard.
 pub(crate) const MTU: u32 = 1420;
@@ -114,7 +114,7 @@ impl End {
             .map_err(explain("create a TUN device"))?;
         let index = link::index(&mut side.netlink, DEVICE).map_err(io::Error::other)?;
         link::set_mtu(&mut side.netlink, index, MTU).map_err(io::Error::other)?;
-        let on_mtu = side.namespace.run(|| fit_segments(index))??;
+        let on_mtu = side.namespace.run(|| super_packets::fit_segments(index))??;
         let options = Options {
             tun,
             uapi: None,
@@ -143,20 +143,6 @@ impl End {
         configure(&mut side.netlink).map_err(io::Error::other)?;
         Ok(Self { engine, index })
     }
-}
-
-/// Returns what keeps the kernel's super-packets at the size of one segmented UDP send.
-fn fit_segments(index: u32) -> io::Result<Box<dyn Fn(usize) + Send>> {
-    let netlink = Mutex::new(Netlink::open().map_err(io::Error::other)?);
-    Ok(Box::new(move |mtu| {
-        // 65,535 less the IPv4 and UDP headers; each datagram has 32 bytes of header and tag. The kernel's own limit is
-        // 64 datagrams a send before 6.10.
-        let segments = (65_507 / (mtu + 32)).clamp(1, 64);
-        let mut netlink = netlink.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Err(error) = link::set_gso_max_segs(&mut netlink, index, segments as u32) {
-            tracing::warn!(%error, "super-packets not fitted");
-        }
-    }))
 }
 
 fn peer(key: PublicKey, shared: [u8; 32], side: &Side, endpoint: SocketAddr) -> PeerChange {

@@ -1,0 +1,28 @@
+//! Keeps the kernel's super-packets at the size of one segmented UDP send, whatever the MTU of the interface.
+
+use std::io;
+use std::sync::Mutex;
+
+use host::{Netlink, link};
+
+/// The UDP payload of the largest IPv4 datagram, in bytes.
+const MAX_PAYLOAD: usize = 65_507;
+/// What each segment takes for header and tag, in bytes.
+const OVERHEAD: usize = proto::DATA_OVERHEAD;
+/// The most datagrams that kernels before 6.10 make of one send.
+const MAX_SEGMENTS: usize = 64;
+
+/// Returns what is to be called with each MTU of the interface `index`, for `engine::Options::on_mtu`.
+///
+/// # Errors
+/// When there is no rtnetlink in the namespace of the calling thread.
+pub(crate) fn fit_segments(index: u32) -> io::Result<Box<dyn Fn(usize) + Send>> {
+    let netlink = Mutex::new(Netlink::open().map_err(io::Error::other)?);
+    Ok(Box::new(move |mtu| {
+        let segments = (MAX_PAYLOAD / mtu.saturating_add(OVERHEAD)).clamp(1, MAX_SEGMENTS);
+        let mut netlink = netlink.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Err(error) = link::set_gso_max_segs(&mut netlink, index, segments as u32) {
+            tracing::warn!(%error, "super-packets not fitted");
+        }
+    }))
+}
