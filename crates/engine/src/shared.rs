@@ -196,10 +196,6 @@ impl Retired {
 pub(crate) fn now() -> Now {
     Now {
         mono: Instant::from_nanos(sys::clock::boottime_nanos()),
-        wall: wall(),
+        wall: sys::clock::realtime(),
     }
-}
-
-fn wall() -> Duration {
-    sys::clock::realtime()
 }

@@ -143,7 +143,6 @@ impl<T: Tun> Worker<T> {
         }
         Traffic::add(&shared.counters.datagrams_received, datagrams);
         self.deliver();
-        shared.pump();
     }
 
     /// Writes the packets that passed to the TUN.
@@ -207,6 +206,11 @@ fn open_slot<T: Tun>(
             interface: if address.is_ipv4() { slot.interface } else { 0 },
         }),
     };
+    let place = Place {
+        slot: index,
+        tos,
+        source,
+    };
     let segment = segment.max(1);
     let mut run: Option<Arc<RecvKey>> = None;
     let mut count = 0;
@@ -226,11 +230,6 @@ fn open_slot<T: Tun>(
             continue;
         }
         if let Some(key) = run.take() {
-            let place = Place {
-                slot: index,
-                tos,
-                source,
-            };
             finish(shared, &key, &place, bytes, opened, packets);
         }
         let Some(datagram) = bytes.get_mut(range.clone()) else {
@@ -252,11 +251,6 @@ fn open_slot<T: Tun>(
         }
     }
     if let Some(key) = run.take() {
-        let place = Place {
-            slot: index,
-            tos,
-            source,
-        };
         finish(shared, &key, &place, bytes, opened, packets);
     }
     count
