@@ -52,7 +52,7 @@ impl<T: Tun> Worker<T> {
         self.follow_link();
         loop {
             let fds = [shared.stop.fd(), shared.timer.fd(), self.link.fd(), self.routing.fd()];
-            let ready = match poller.wait(&fds, None) {
+            let ready = match poller.wait(fds, None) {
                 Ok(ready) => ready,
                 Err(error) => {
                     tracing::error!(%error, "poll failed");

@@ -2,8 +2,8 @@
 //!
 //! | thread | waits for |
 //! |---|---|
-//! | `adit-out` | packets from the TUN |
-//! | `adit-in` | datagrams |
+//! | `adit-first` | packets from the TUN, datagrams |
+//! | `adit-second` | being asked to help |
 //! | `adit-control` | timers, link, route and address changes |
 //! | `adit-uapi` | configuration |
 //!
@@ -17,7 +17,7 @@ use proto::{DropReason, Tunnel};
 use zeroize::Zeroize;
 
 use crate::control;
-use crate::datapath::{inbound, outbound};
+use crate::datapath::worker;
 use crate::report::Report;
 use crate::shared::Shared;
 use crate::transport::Tun;
@@ -60,11 +60,10 @@ impl<T: Tun> Engine<T> {
             threads: Vec::new(),
         };
         let control = control::Worker::new(Arc::clone(&shared), options.on_mtu)?;
-        let inbound = inbound::Worker::new(Arc::clone(&shared))?;
-        let outbound = outbound::Worker::new(Arc::clone(&shared))?;
+        let (first, second) = worker::workers(&shared)?;
         engine.spawn("adit-control", move || control.run())?;
-        engine.spawn("adit-in", move || inbound.run())?;
-        engine.spawn("adit-out", move || outbound.run())?;
+        engine.spawn("adit-first", move || first.run())?;
+        engine.spawn("adit-second", move || second.run())?;
         if let Some(socket) = options.uapi {
             engine.spawn("adit-uapi", move || uapi::serve(socket, &*shared, &shared.stop))?;
         }

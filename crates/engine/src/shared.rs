@@ -32,8 +32,8 @@ pub(crate) struct Shared<T> {
     pub(crate) tun: T,
     pub(crate) gate: Gate,
     pub(crate) stop: EventFd,
-    /// Tells the inbound worker that the sockets changed.
-    pub(crate) rebound: EventFd,
+    /// Tells the first worker that what it waits for changed.
+    pub(crate) changed: EventFd,
     pub(crate) timer: TimerFd,
     pub(crate) counters: Counters,
     pub(crate) icmp: Mutex<icmp::RateLimiter>,
@@ -47,7 +47,7 @@ impl<T: Tun> Shared<T> {
             tun,
             gate: Gate::default(),
             stop: EventFd::new()?,
-            rebound: EventFd::new()?,
+            changed: EventFd::new()?,
             timer: TimerFd::new()?,
             counters: Counters::default(),
             icmp: Mutex::new(icmp::RateLimiter::new()),
@@ -71,14 +71,14 @@ impl<T: Tun> Shared<T> {
         self.sockets.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the sockets and wakes the inbound worker.
+    /// Replaces the sockets and wakes the first worker.
     ///
     /// The old ones keep their port until the workers have let go of them: see [`Retired::wait`].
     pub(crate) fn replace_sockets(&self, sockets: Option<Sockets>) -> Retired {
         let mut current = self.sockets.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, sockets.map(Arc::new));
         drop(current);
-        self.rebound.notify();
+        self.changed.notify();
         Retired(old.as_ref().map_or_else(Weak::new, Arc::downgrade))
     }
 

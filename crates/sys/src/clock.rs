@@ -1,4 +1,4 @@
-//! The two clocks: one that only moves forward, also while the machine sleeps, and the time of day.
+//! The clocks: one that only moves forward, also while the machine sleeps, the time of day, and a thread's processor time.
 
 use std::time::Duration;
 
@@ -14,6 +14,12 @@ pub fn boottime_nanos() -> u64 {
 #[must_use]
 pub fn realtime() -> Duration {
     duration(clock_gettime(ClockId::Realtime))
+}
+
+/// Returns the processor time that the calling thread has used, in nanoseconds.
+#[must_use]
+pub fn thread_nanos() -> u64 {
+    u64::try_from(duration(clock_gettime(ClockId::ThreadCPUTime)).as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn duration(time: Timespec) -> Duration {
@@ -32,6 +38,14 @@ mod tests {
         let before = boottime_nanos();
         std::thread::sleep(Duration::from_millis(2));
         assert!(boottime_nanos() - before >= 2_000_000);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_uses_no_processor_time() {
+        let before = (boottime_nanos(), thread_nanos());
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(boottime_nanos() - before.0 >= 50_000_000);
+        assert!(thread_nanos() - before.1 < 25_000_000);
     }
 
     #[test]

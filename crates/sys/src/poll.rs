@@ -1,7 +1,7 @@
 //! Waiting for descriptors.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use crate::errno::check;
@@ -44,12 +44,13 @@ impl Poller {
     ///
     /// # Errors
     /// `InvalidInput` for more than [`MAX_FDS`] descriptors, `OutOfMemory` from the kernel.
-    pub fn wait(&mut self, fds: &[BorrowedFd<'_>], patience: Option<Duration>) -> io::Result<Ready> {
-        if fds.len() > MAX_FDS {
+    pub fn wait(&mut self, fds: impl IntoIterator<Item = impl AsFd>, patience: Option<Duration>) -> io::Result<Ready> {
+        self.fds.clear();
+        self.fds
+            .extend(fds.into_iter().map(|fd| pollfd(fd.as_fd(), libc::POLLIN)));
+        if self.fds.len() > MAX_FDS {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.fds.clear();
-        self.fds.extend(fds.iter().map(|fd| pollfd(*fd, libc::POLLIN)));
         wait(&mut self.fds, patience)?;
         let ready = self.fds.iter().enumerate().filter(|(_, fd)| fd.revents != 0);
         Ok(Ready(ready.fold(0, |bits, (position, _)| bits | 1 << position)))
@@ -115,14 +116,14 @@ mod tests {
         ];
         let fds = events.each_ref().map(EventFd::fd);
         let mut poller = Poller::new();
-        let nothing = poller.wait(&fds, Some(Duration::from_millis(5))).unwrap();
+        let nothing = poller.wait(fds, Some(Duration::from_millis(5))).unwrap();
         assert!(!nothing.any());
         events[1].notify();
         events[1].notify();
-        let ready = poller.wait(&fds, None).unwrap();
+        let ready = poller.wait(fds, None).unwrap();
         assert!(ready.any() && !ready.is(0) && ready.is(1) && !ready.is(2) && !ready.is(200));
         assert!(events[1].drain() && !events[1].drain());
-        assert!(!poller.wait(&fds, Some(Duration::ZERO)).unwrap().any());
+        assert!(!poller.wait(fds, Some(Duration::ZERO)).unwrap().any());
     }
 
     #[test]

@@ -11,26 +11,21 @@ use std::sync::Arc;
 
 use proto::{Activity, Authenticated, DropReason, Endpoint, RecvKey, StickySource};
 use sys::errno::EINVAL;
-use sys::poll::Poller;
 use sys::udp::{RecvBatch, RecvSlot, UdpSocket};
 
-use super::KEEP_BUFFERS;
+use super::Progress;
 use crate::ecn;
 use crate::offload::VnetHeader;
 use crate::offload::coalesce::{Accepts, Coalescer};
 use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
-use crate::sockets::Sockets;
 use crate::transport::{Offloads, Tun};
 
 /// Slots of one `recvmmsg`, each of 64 KiB of address space, touched on use.
 const SLOTS: usize = 8;
 
-/// How often one socket is received from before the worker looks at the other, and whether to stop.
-const RECEIVES_PER_TURN: usize = 32;
-
-/// The worker that forwards what peers send to the TUN.
-pub(crate) struct Worker<T: Tun> {
+/// The direction from the peers to the TUN: its buffers.
+pub(crate) struct Inbound<T: Tun> {
     shared: Arc<Shared<T>>,
     batch: RecvBatch,
     opened: Opened,
@@ -52,7 +47,7 @@ struct Packet {
     range: Range<usize>,
 }
 
-impl<T: Tun> Worker<T> {
+impl<T: Tun> Inbound<T> {
     pub(crate) fn new(shared: Arc<Shared<T>>) -> std::io::Result<Self> {
         let Offloads { checksum, tcp, udp } = shared.tun.offloads();
         Ok(Self {
@@ -64,67 +59,26 @@ impl<T: Tun> Worker<T> {
         })
     }
 
-    /// Runs until the engine stops.
-    pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let mut poller = Poller::new();
-        let mut holds_buffers = false;
-        loop {
-            let sockets = shared.sockets();
-            let patience = holds_buffers.then_some(KEEP_BUFFERS);
-            let mut fds = vec![shared.stop.fd(), shared.rebound.fd()];
-            fds.extend(sockets.iter().flat_map(|sockets| sockets.all()).map(UdpSocket::fd));
-            loop {
-                let ready = match poller.wait(&fds, patience) {
-                    Ok(ready) => ready,
-                    Err(error) => {
-                        tracing::error!(%error, "poll failed");
-                        return shared.stop.notify();
-                    }
-                };
-                if ready.is(0) {
-                    return;
-                }
-                if ready.is(1) {
-                    shared.rebound.drain();
-                    break;
-                }
-                if !ready.any() {
-                    self.batch.release();
-                    holds_buffers = false;
-                    break;
-                }
-                if let Some(sockets) = &sockets {
-                    self.drain(sockets);
-                }
-                if !holds_buffers {
-                    holds_buffers = true;
-                    break;
-                }
-            }
-        }
+    /// Gives the buffers back to the system.
+    pub(crate) fn release(&mut self) {
+        self.batch.release();
     }
 
-    /// Receives until both sockets run dry, or long enough that a flood on one must not hide everything else.
-    fn drain(&mut self, sockets: &Sockets) {
-        for socket in sockets.all() {
-            for _ in 0..RECEIVES_PER_TURN {
-                match socket.recv(&mut self.batch) {
-                    Ok(0) => break,
-                    Ok(slots) => {
-                        Traffic::add(&self.shared.counters.receives, 1);
-                        self.receive(slots);
-                        if slots < SLOTS {
-                            break;
-                        }
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    // Errors that the network reports on a socket (unreachable, refused) concern a past datagram.
-                    Err(error) => {
-                        tracing::debug!(%error, "receive failed");
-                        break;
-                    }
+    /// Receives once, up to eight slots, so that a flood on one socket hides neither the other nor the TUN.
+    pub(crate) fn drain(&mut self, socket: &UdpSocket) -> Progress {
+        match socket.recv(&mut self.batch) {
+            Ok(0) => Progress::Nothing,
+            Ok(slots) => {
+                Traffic::add(&self.shared.counters.receives, 1);
+                self.receive(slots);
+                if slots < SLOTS { Progress::Dry } else { Progress::More }
+            }
+            Err(error) => {
+                // Errors that the network reports on a socket (unreachable, refused) concern a past datagram.
+                if error.kind() != ErrorKind::WouldBlock {
+                    tracing::debug!(%error, "receive failed");
                 }
+                Progress::Nothing
             }
         }
     }

@@ -6,13 +6,11 @@
 use std::io::{ErrorKind, IoSlice};
 use std::net::IpAddr;
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
 
-use proto::{Activity, Counters, DropReason, Outbound, Route, Transmit};
+use proto::{Activity, Counters, DropReason, Route, Transmit};
 use sys::buffer::Buffer;
-use sys::poll::{Poller, Ready};
 
-use super::KEEP_BUFFERS;
+use super::Progress;
 use super::batch::{Batch, Target};
 use crate::offload::VnetHeader;
 use crate::offload::split::Split;
@@ -25,14 +23,14 @@ use crate::{ecn, icmp};
 /// The largest IP packet, and so the largest super-packet, in bytes.
 const MAX_PACKET_LEN: usize = 65_535;
 
-/// How many packets are read before the worker looks again whether to stop, and which sockets to use.
-const READS_PER_TURN: usize = 256;
+/// How many bytes are read before the worker turns to the other direction, to a stop or to new sockets.
+const BYTES_PER_TURN: usize = 256 * 1024;
 
-/// How long the worker waits before it reads again from a device that failed but is still there.
-const READ_PAUSE: Duration = Duration::from_millis(200);
+/// How many packets at most are read in one turn, so that a row of small ones ends too.
+const READS_PER_TURN: usize = 128;
 
-/// The worker that forwards inner packets to their peers.
-pub(crate) struct Worker<T: Tun> {
+/// The direction from the TUN to the peers: its buffers and the batch that is open.
+pub(crate) struct Outbound<T: Tun> {
     shared: Arc<Shared<T>>,
     packet: Buffer,
     scratch: Buffer,
@@ -40,7 +38,7 @@ pub(crate) struct Worker<T: Tun> {
     output: Vec<Transmit>,
 }
 
-impl<T: Tun> Worker<T> {
+impl<T: Tun> Outbound<T> {
     pub(crate) fn new(shared: Arc<Shared<T>>) -> std::io::Result<Self> {
         Ok(Self {
             shared,
@@ -51,76 +49,48 @@ impl<T: Tun> Worker<T> {
         })
     }
 
-    /// Runs until the engine stops.
-    pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let mut poller = Poller::new();
-        let mut holds_buffers = false;
-        loop {
-            let patience = holds_buffers.then_some(KEEP_BUFFERS);
-            let ready = match poller.wait(&[shared.tun.fd(), shared.stop.fd()], patience) {
-                Ok(ready) => ready,
-                Err(error) => return self.fail("poll", &error),
-            };
-            if ready.is(1) {
-                return;
-            }
-            if !ready.is(0) {
-                self.release();
-                holds_buffers = false;
-                continue;
-            }
-            holds_buffers = true;
-            if let Err(error) = self.drain() {
-                if shared.tun.is_up().is_err() {
-                    return self.fail("TUN", &error);
-                }
-                tracing::debug!(%error, "TUN read failed");
-                if poller.wait(&[shared.stop.fd()], Some(READ_PAUSE)).is_ok_and(Ready::any) {
-                    return;
-                }
-            }
-        }
-    }
-
-    fn fail(&self, what: &str, error: &std::io::Error) {
-        tracing::info!(what, %error, "device gone");
-        self.shared.stop.notify();
-    }
-
-    fn release(&mut self) {
+    /// Gives the buffers back to the system.
+    pub(crate) fn release(&mut self) {
         self.packet.release();
         self.scratch.release();
         self.batch.release();
     }
 
-    /// Forwards packets until the TUN runs dry, or long enough that a busy one must not hide a stop or new sockets.
-    fn drain(&mut self) -> std::io::Result<()> {
+    /// Forwards packets until the TUN runs dry or the turn is over.
+    ///
+    /// # Errors
+    /// That of the device, which is down or gone.
+    pub(crate) fn drain(&mut self) -> std::io::Result<Progress> {
         let shared = Arc::clone(&self.shared);
         let mut turn = Turn {
             shared: &shared,
             gate: None,
             sockets: shared.sockets(),
         };
-        for _ in 0..READS_PER_TURN {
+        let mut bytes = 0;
+        for reads in 0..READS_PER_TURN {
             match shared.tun.read(&mut self.packet) {
                 Ok(len) => {
                     Traffic::add(&shared.counters.tun_reads, 1);
                     self.forward(&mut turn, len);
+                    bytes += len;
+                    if bytes >= BYTES_PER_TURN {
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.flush(&mut turn);
-                    return if error.kind() == ErrorKind::WouldBlock {
-                        Ok(())
-                    } else {
-                        Err(error)
+                    return match error.kind() {
+                        ErrorKind::WouldBlock if reads == 0 => Ok(Progress::Nothing),
+                        ErrorKind::WouldBlock => Ok(Progress::Dry),
+                        _ => Err(error),
                     };
                 }
             }
         }
         self.flush(&mut turn);
-        Ok(())
+        Ok(Progress::More)
     }
 
     /// Forwards one super-packet of `len` bytes in `self.packet`.
@@ -201,7 +171,7 @@ impl<T: Tun> Worker<T> {
     }
 }
 
-/// One run of the worker from wakeup to sleep: the gate while a batch is open, and the sockets.
+/// One turn: the gate while a batch is open, and the sockets.
 struct Turn<'a, T> {
     shared: &'a Shared<T>,
     gate: Option<MutexGuard<'a, ()>>,
@@ -230,7 +200,7 @@ fn seal<T: Tun>(
     output: &mut Vec<Transmit>,
     turn: &mut Turn<'_, T>,
     split: &Split<'_>,
-    outbound: &Outbound,
+    outbound: &proto::Outbound,
     tos: u8,
 ) {
     let target = Target {
