@@ -81,6 +81,25 @@ fn staged_packets_beyond_the_bound_push_out_the_oldest() {
 }
 
 #[test]
+fn each_peer_has_staged_packets_of_its_own() {
+    let mut sim = Sim::pair(26);
+    sim.set_links(A, B, Link::dead());
+    let old = sim.peer(A, B);
+    for _ in 0..150 {
+        sim.send(A, B);
+    }
+    // A learns the new key of B but is not told to forget the old one.
+    sim.change_key(B, [9; 32]);
+    let new = sim.introduce(A, B);
+    for _ in 0..70 {
+        sim.send(A, B);
+    }
+    let staged = |id| sim.tunnel(A).peer(id).expect("a peer").staged_packets();
+    assert_eq!((staged(old), staged(new)), (129, 70));
+    assert_eq!(sim.drops(A, DropReason::StagedOverflow), 150 - 129);
+}
+
+#[test]
 fn a_completed_handshake_stops_retransmission() {
     let mut sim = Sim::pair(4);
     sim.connect(A, B);

@@ -50,6 +50,11 @@ impl<'a> PeerView<'a> {
         self.peer.rx_bytes
     }
 
+    /// Returns how many packets wait for a keypair: at most 129, an owed keepalive included.
+    pub fn staged_packets(&self) -> usize {
+        self.peer.staged.len()
+    }
+
     /// Returns the interval of persistent keepalives in seconds; 0 is off.
     pub fn persistent_keepalive(&self) -> u16 {
         self.peer.persistent_keepalive
