@@ -1,7 +1,7 @@
 //! The userspace engine: the threads, sockets and TUN that surround the protocol core.
 //!
 //! The core in `proto` decides; this crate moves bytes. Functions that only compute on packets ([`offload`],
-//! [`icmp`], [`ecn`]) do no I/O, so that they are tested and fuzzed on plain slices.
+//! [`icmp`]) do no I/O, so that they are tested and fuzzed on plain slices.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -12,7 +12,6 @@
 mod control;
 mod datapath;
 mod device;
-pub mod ecn;
 mod engine;
 mod gate;
 pub mod icmp;
@@ -22,6 +21,8 @@ mod shared;
 mod sockets;
 pub mod transport;
 pub mod uapi;
+
+use proto::ecn;
 
 pub use engine::{Engine, Options, Stopper};
 pub use report::{Report, Traffic};

@@ -19,6 +19,7 @@
 mod allowed_ips;
 mod cookie;
 mod crypto;
+pub mod ecn;
 mod endpoint;
 mod error;
 mod event;

@@ -1,8 +1,7 @@
 //! Explicit congestion notification across the tunnel (RFC 6040, spec §14).
 //!
-//! The DSCP of the inner packet never shows outside.
-
-use crate::offload::checksum;
+//! The DSCP of the inner packet never shows outside. Packets that the control plane sends and bulk data follow the same rule,
+//! keepalives are not ECN-capable.
 
 const ECN: u8 = 0b11;
 const NOT_ECT: u8 = 0b00;
@@ -49,17 +48,36 @@ fn set(packet: &mut [u8], ecn: u8) {
         [first, second, _, _, _, _, _, _, _, _, sum0, sum1, ..] if *first >> 4 == 4 => {
             let old = [*first, *second];
             *second = *second & !ECN | ecn;
-            [*sum0, *sum1] = checksum::update([*sum0, *sum1], old, [*first, *second]);
+            [*sum0, *sum1] = updated([*sum0, *sum1], old, [*first, *second]);
         }
         [_, second, ..] => *second = *second & !(ECN << 4) | ecn << 4,
         _ => {}
     }
 }
 
+/// Returns the checksum field after a 16-bit word that it covers changed (RFC 1624, equation 3); all big-endian.
+fn updated(field: [u8; 2], old: [u8; 2], new: [u8; 2]) -> [u8; 2] {
+    let [field, old, new] = [field, old, new].map(|word| u32::from(u16::from_be_bytes(word)));
+    let sum = (0xffff - field) + (0xffff - old) + new;
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    (!(sum as u16)).to_be_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// The plain Internet checksum, before its complement.
+    fn sum(header: &[u8]) -> u16 {
+        let words = header
+            .chunks(2)
+            .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+        let sum: u32 = words.sum();
+        let sum = (sum >> 16) + (sum & 0xffff);
+        ((sum >> 16) + (sum & 0xffff)) as u16
+    }
 
     fn packet(v6: bool, tos: u8) -> Vec<u8> {
         let mut packet = vec![7; 48];
@@ -68,8 +86,8 @@ mod tests {
         } else {
             packet[..2].copy_from_slice(&[0x45, tos]);
             packet[10..12].fill(0);
-            let field = checksum::finish(checksum::sum(&packet[..20]));
-            packet[10..12].copy_from_slice(&field);
+            let field = !sum(&packet[..20]);
+            packet[10..12].copy_from_slice(&field.to_be_bytes());
         }
         packet
     }
@@ -105,6 +123,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_marked_header_has_a_valid_checksum(mut header: [u8; 20], outer: u8) {
+            header[0] = 0x45;
+            header[10..12].fill(0);
+            let field = !sum(&header);
+            header[10..12].copy_from_slice(&field.to_be_bytes());
+            decapsulate(outer, &mut header);
+            prop_assert_eq!(sum(&header), 0xffff);
+        }
+
         #[test]
         fn any_bytes_are_taken(tos: u8, mut bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = encapsulate(&bytes);
