@@ -38,6 +38,10 @@ impl StagedPacket {
         self.0.len() == DATA_HEADER_LEN
     }
 
+    pub(crate) fn plaintext(&self) -> &[u8] {
+        self.0.get(DATA_HEADER_LEN..).unwrap_or_default()
+    }
+
     /// Returns header room and plaintext.
     pub(crate) fn into_inner(self) -> Vec<u8> {
         self.0

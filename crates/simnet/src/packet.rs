@@ -55,6 +55,19 @@ pub fn sequence(packet: &[u8]) -> Option<u64> {
     (*magic == MAGIC).then_some(u64::from_be_bytes(*rest.first_chunk()?))
 }
 
+/// Writes the type of service or traffic class of a packet made here.
+pub fn set_tos(packet: &mut [u8], tos: u8) {
+    if packet[0] >> 4 == 4 {
+        packet[1] = tos;
+        packet[10..12].fill(0);
+        let checksum = v4_checksum(&packet[..20]);
+        packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+    } else {
+        packet[0] = 0x60 | tos >> 4;
+        packet[1] = tos << 4 | packet[1] & 0x0f;
+    }
+}
+
 fn fill(body: &mut [u8], sequence: u64) {
     body[..8].copy_from_slice(&MAGIC);
     body[8..16].copy_from_slice(&sequence.to_be_bytes());

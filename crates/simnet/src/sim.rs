@@ -260,6 +260,18 @@ impl Sim {
         Ok(sequence)
     }
 
+    /// Sends the next numbered packet, an IPv4 or IPv6 one with this type of service or traffic class.
+    pub fn send_marked(&mut self, from: NodeId, to: NodeId, tos: u8) -> u64 {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let mut packet = self.packet(from, to, sequence, 100);
+        packet::set_tos(&mut packet, tos);
+        self.sent.insert(sequence, (from, to, packet.clone()));
+        self.with(from, |tunnel, now| tunnel.handle_packet(now, &packet))
+            .expect("the tunnel takes the packet");
+        sequence
+    }
+
     /// Makes a numbered packet between two nodes without sending it.
     pub fn packet(&self, from: NodeId, to: NodeId, sequence: u64, len: usize) -> Vec<u8> {
         let (from, to) = (&self.nodes[from.0], &self.nodes[to.0]);

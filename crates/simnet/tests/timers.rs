@@ -452,6 +452,23 @@ fn handshake_messages_are_marked_and_keepalives_are_not() {
 }
 
 #[test]
+fn data_shows_the_ecn_of_the_packet_inside_but_neither_its_dscp_nor_congestion() {
+    let mut sim = Sim::pair(27);
+    // Staged until there is a session, then sent by it; two of each, for both families.
+    let outer = [(0xb8, 0), (0xb9, 1), (0xba, 2), (0xbb, 2)];
+    for (tos, _) in outer.iter().flat_map(|pair| [pair, pair]) {
+        sim.send_marked(A, B, *tos);
+    }
+    sim.run_for(s(1));
+    for (tos, _) in outer.iter().flat_map(|pair| [pair, pair]) {
+        sim.send_marked(A, B, *tos);
+    }
+    let expected: Vec<u8> = outer.iter().flat_map(|pair| [pair.1; 2]).collect();
+    let seen: Vec<u8> = sim.sent_by(A, Kind::Data).iter().map(|d| d.tos).collect();
+    assert_eq!(seen, [expected.as_slice(), &expected].concat());
+}
+
+#[test]
 fn an_interface_that_goes_down_stops_all_timers_and_forgets_its_keys() {
     let mut sim = Sim::pair(24);
     sim.connect(A, B);

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Delivered, Tunnel};
+use crate::ecn;
 use crate::endpoint::Endpoint;
 use crate::error::DropReason;
 use crate::index::LocalIndex;
@@ -239,7 +240,8 @@ impl Tunnel {
         self.note_sent(now, id);
         let mut sent = false;
         for (packet, counter) in staged.into_iter().zip(counters) {
-            sent |= self.transmit(id, 0, sealed(packet, counter, &key, self.mtu));
+            let tos = ecn::encapsulate(packet.plaintext());
+            sent |= self.transmit(id, tos, sealed(packet, counter, &key, self.mtu));
         }
         if sent && data {
             self.note_data_sent(now, id);
