@@ -94,6 +94,10 @@ enum Action {
         prefix_len: u8,
         add: bool,
     },
+    Mute {
+        first: bool,
+        mute: bool,
+    },
 }
 
 fuzz_target!(|input: Input| {
@@ -114,6 +118,7 @@ fn check_books(sim: &Sim, node: NodeId, taken: u64) {
         DropReason::StagedOverflow,
         DropReason::HandshakeTimeout,
         DropReason::StagedPurged,
+        DropReason::TransmitFailed,
     ]
     .map(|r| sim.drops(node, r))
     .iter()
@@ -128,7 +133,7 @@ fn check_books(sim: &Sim, node: NodeId, taken: u64) {
         peers += 1;
         staged += peer.staged_packets() as u64;
     }
-    // Keepalives that were dropped or wait are in these numbers too; a peer never has more than one waiting.
+    // Keepalives and handshake messages that were dropped or wait are in these numbers too; a peer never has more than one waiting.
     assert!(
         taken <= sent + dropped + staged,
         "of {taken} packets {sent} went out, {dropped} were dropped and {staged} wait"
@@ -235,6 +240,7 @@ fn act(sim: &mut Sim, taken: &mut [u64; 2], action: Action) {
             back: true,
             seconds,
         } => sim.jump_wall_back(sides(first).0, simnet::s(seconds.into())),
+        Action::Mute { first, mute } => sim.set_mute(sides(first).0, mute),
         Action::Mtu { first, mtu } => sim.with(sides(first).0, |tunnel, _| tunnel.set_mtu(mtu.into())),
         Action::AllowedIp { first, prefix_len, add } => {
             if let Some(peer) = peer(sim, first) {

@@ -117,7 +117,11 @@ impl<T: Tun> Shared<T> {
             let mut endpoint = transmit.endpoint;
             let payload = [IoSlice::new(&transmit.payload)];
             match sockets.send(&mut endpoint, transmit.tos, None, &payload) {
-                Ok(()) => {}
+                Ok(()) => {
+                    let mut core = self.core();
+                    core.tunnel.handle_transmitted(now(), transmit);
+                    self.arm(&mut core);
+                }
                 Err(error) => self.note_send_error(error, transmit.peer, transmit.endpoint),
             }
             self.note_source(transmit.peer, transmit.endpoint, endpoint);

@@ -34,10 +34,6 @@ impl StagedPacket {
         Self(buffer)
     }
 
-    pub(crate) fn is_keepalive(&self) -> bool {
-        self.0.len() == DATA_HEADER_LEN
-    }
-
     pub(crate) fn plaintext(&self) -> &[u8] {
         self.0.get(DATA_HEADER_LEN..).unwrap_or_default()
     }

@@ -1,8 +1,8 @@
 //! The tunnel: the deterministic, single-threaded machine behind one interface.
 //!
 //! Everything is a getter, `handle_*` (input), `poll_*` (output) or configuration. After each input the caller drains
-//! [`Tunnel::poll_transmit`] and asks [`Tunnel::poll_timeout`] when to call [`Tunnel::handle_timeout`] at the latest. The
-//! clock comes with each input. Bulk data does not pass through: [`Tunnel::route`] and [`Tunnel::receiver`] lend keys and
+//! [`Tunnel::poll_transmit`], reports what it sent of it to [`Tunnel::handle_transmitted`], and asks [`Tunnel::poll_timeout`]
+//! when to call [`Tunnel::handle_timeout`] at the latest. The clock comes with each input. Bulk data does not pass through: [`Tunnel::route`] and [`Tunnel::receiver`] lend keys and
 //! counters, and [`Tunnel::handle_activity`] takes back what a batch did.
 //!
 //! The `handle_*` methods count the drops that they return; for `route` and `receiver` the caller does it, because only the

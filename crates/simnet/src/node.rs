@@ -62,6 +62,8 @@ pub(crate) struct Node {
     pub(crate) inner_v6: Ipv6Addr,
     pub(crate) private: [u8; 32],
     pub(crate) asleep_until: Duration,
+    /// Whether its sockets refuse to send.
+    pub(crate) is_mute: bool,
     pub(crate) arrivals: Vec<Arrival>,
 }
 

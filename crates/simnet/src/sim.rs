@@ -101,6 +101,7 @@ impl Sim {
             inner_v6: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, n.into()),
             private,
             asleep_until: Duration::ZERO,
+            is_mute: false,
             arrivals: Vec::new(),
         });
         self.with(id, |tunnel, now| {
@@ -240,6 +241,11 @@ impl Sim {
     /// Suspends a node: it neither hears nor acts until the time is over, while its clocks run on.
     pub fn suspend(&mut self, node: NodeId, duration: Duration) {
         self.nodes[node.0].asleep_until = self.elapsed + duration;
+    }
+
+    /// Makes the sockets of a node refuse to send, or lets them send again. What is refused is counted as a drop by the node.
+    pub fn set_mute(&mut self, node: NodeId, is_mute: bool) {
+        self.nodes[node.0].is_mute = is_mute;
     }
 
     /// Sends the next numbered packet, of 100 bytes; whether it arrives is up to the network. Returns its number.
@@ -441,7 +447,14 @@ impl Sim {
     }
 
     fn drain(&mut self, node: NodeId) {
+        let now = self.now(node);
         while let Some(transmit) = self.nodes[node.0].tunnel.poll_transmit() {
+            let Node { tunnel, is_mute, .. } = &mut self.nodes[node.0];
+            if *is_mute {
+                tunnel.count_drop(DropReason::TransmitFailed, 1);
+                continue;
+            }
+            tunnel.handle_transmitted(now, &transmit);
             let datagram = Datagram {
                 at: self.elapsed,
                 from: node,

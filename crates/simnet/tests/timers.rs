@@ -81,6 +81,39 @@ fn staged_packets_beyond_the_bound_push_out_the_oldest() {
 }
 
 #[test]
+fn what_the_socket_refuses_is_not_counted_and_does_not_start_the_dead_peer_timer() {
+    let mut sim = Sim::pair(28);
+    sim.set_mute(A, true);
+    sim.send(A, B);
+    sim.run_for(s(60));
+    let made = sim.tunnel(A).stats().initiations_sent;
+    assert!(
+        (11..=13).contains(&made),
+        "initiations are repeated all the same: {made}"
+    );
+    assert_eq!(sim.view(A, B).tx_bytes(), 0);
+    assert_eq!(sim.drops(A, DropReason::TransmitFailed), made);
+
+    sim.set_mute(A, false);
+    sim.run_for(s(6));
+    let (tx, initiations) = (sim.view(A, B).tx_bytes(), sim.tunnel(A).stats().initiations_sent);
+    assert_eq!(tx, 148 + 144, "one initiation and the packet that waited");
+    sim.run_for(s(15));
+
+    // The kept session: a refused packet pays nothing and waits for no answer, and a sent one does.
+    sim.set_mute(A, true);
+    sim.send(A, B);
+    sim.run_for(s(20));
+    assert_eq!(sim.view(A, B).tx_bytes(), tx);
+    assert_eq!(sim.tunnel(A).stats().initiations_sent, initiations);
+    sim.set_mute(A, false);
+    sim.set_link(B, A, Link::dead());
+    sim.send(A, B);
+    sim.run_for(s(16));
+    assert_eq!(sim.view(A, B).tx_bytes(), tx + 144 + 148);
+}
+
+#[test]
 fn each_peer_has_staged_packets_of_its_own() {
     let mut sim = Sim::pair(26);
     sim.set_links(A, B, Link::dead());

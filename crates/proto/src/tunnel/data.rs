@@ -236,15 +236,10 @@ impl Tunnel {
             return self.request_handshake(now, id);
         };
         let staged = std::mem::take(&mut peer.staged);
-        let data = staged.iter().any(|packet| !packet.is_keepalive());
         self.note_sent(now, id);
-        let mut sent = false;
         for (packet, counter) in staged.into_iter().zip(counters) {
             let tos = ecn::encapsulate(packet.plaintext());
-            sent |= self.transmit(id, tos, sealed(packet, counter, &key, self.mtu));
-        }
-        if sent && data {
-            self.note_data_sent(now, id);
+            self.transmit(id, tos, sealed(packet, counter, &key, self.mtu));
         }
         self.rekey_after_sending(now, id);
     }
@@ -256,7 +251,7 @@ impl Tunnel {
         self.allowed_ips.lookup(destination).ok_or(DropReason::NoPeer)
     }
 
-    fn credit_sent(&mut self, bytes: u64, id: PeerId) {
+    pub(super) fn credit_sent(&mut self, bytes: u64, id: PeerId) {
         if let Some(peer) = self.peers.get_mut(id) {
             peer.tx_bytes += bytes;
         }

@@ -3,8 +3,9 @@
 use super::Tunnel;
 use crate::endpoint::Endpoint;
 use crate::event::{Event, MAX_EVENTS};
+use crate::message::{DATA_OVERHEAD, parse_data_header};
 use crate::peer_id::PeerId;
-use crate::time::Instant;
+use crate::time::{Instant, Now};
 use crate::timers::Timer;
 
 /// A datagram to be sent.
@@ -18,6 +19,13 @@ pub struct Transmit {
     pub tos: u8,
     /// The UDP payload.
     pub payload: Vec<u8>,
+}
+
+impl Transmit {
+    /// Tells whether this is transport data and not a keepalive.
+    fn is_data(&self) -> bool {
+        parse_data_header(&self.payload).is_some() && self.payload.len() > DATA_OVERHEAD
+    }
 }
 
 impl Tunnel {
@@ -44,26 +52,34 @@ impl Tunnel {
         Some(transmit)
     }
 
+    /// Takes back that a datagram of [`Tunnel::poll_transmit`] was sent; not to be called for one that the socket refused.
+    ///
+    /// Its bytes count from here on. Timers that run for every datagram, sent or refused, ran when it was made.
+    pub fn handle_transmitted(&mut self, now: Now, transmit: &Transmit) {
+        let Some(id) = transmit.peer else { return };
+        self.credit_sent(transmit.payload.len() as u64, id);
+        if transmit.is_data() {
+            self.note_data_sent(now, id);
+            self.schedule(id);
+        }
+    }
+
     /// Returns the next event. Only the latest 1024 are kept.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
     /// Queues a datagram for a peer; does nothing without an endpoint.
-    pub(super) fn transmit(&mut self, id: PeerId, tos: u8, payload: Vec<u8>) -> bool {
-        let Some(peer) = self.peers.get_mut(id) else {
-            return false;
-        };
-        let Some(endpoint) = peer.endpoint else { return false };
+    pub(super) fn transmit(&mut self, id: PeerId, tos: u8, payload: Vec<u8>) {
+        let Some(peer) = self.peers.get_mut(id) else { return };
+        let Some(endpoint) = peer.endpoint else { return };
         peer.unpolled += 1;
-        peer.tx_bytes += payload.len() as u64;
         self.transmits.push_back(Transmit {
             peer: Some(id),
             endpoint,
             tos,
             payload,
         });
-        true
     }
 
     pub(super) fn report(&mut self, event: Event) {

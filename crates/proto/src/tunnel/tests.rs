@@ -118,9 +118,13 @@ impl Pair {
 
     /// Takes what a side wants to send off its hands.
     fn drain(&mut self, from: usize) -> Vec<Vec<u8>> {
-        std::iter::from_fn(|| self.tunnels[from].poll_transmit())
-            .map(|transmit| transmit.payload)
-            .collect()
+        let (now, tunnel) = (self.now(), &mut self.tunnels[from]);
+        let mut payloads = Vec::new();
+        while let Some(transmit) = tunnel.poll_transmit() {
+            tunnel.handle_transmitted(now, &transmit);
+            payloads.push(transmit.payload);
+        }
+        payloads
     }
 
     /// Hands a datagram to a side, as if from the other's address.
