@@ -35,6 +35,7 @@ mod peer;
 mod peer_id;
 mod ratelimiter;
 mod replay;
+mod rng;
 mod stats;
 mod tai64n;
 #[cfg(test)]

@@ -23,9 +23,6 @@ mod view;
 
 use std::collections::VecDeque;
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-
 use crate::allowed_ips::AllowedIps;
 use crate::cookie::CookieChecker;
 use crate::endpoint::Endpoint;
@@ -35,6 +32,7 @@ use crate::handshake::LocalStatic;
 use crate::message::{Message, parse_data_header};
 use crate::peer_id::PeerId;
 use crate::ratelimiter::{LoadDetector, Ratelimiter};
+use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::time::Now;
 
@@ -52,7 +50,7 @@ const DEFAULT_MTU: usize = 1420;
 
 /// One WireGuard interface without its input and output.
 pub struct Tunnel {
-    rng: ChaCha20Rng,
+    rng: Rng,
     identity: Option<Identity>,
     limiter: Ratelimiter,
     load: LoadDetector,
@@ -95,7 +93,7 @@ impl Tunnel {
     /// All randomness comes from `seed`, which must be secret and used once.
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
-            rng: ChaCha20Rng::from_seed(seed),
+            rng: Rng::new(seed),
             identity: None,
             limiter: Ratelimiter::new(),
             load: LoadDetector::new(),
