@@ -92,7 +92,7 @@ drop_reasons! {
     StagedOverflow => "staged-overflow",
     /// The peer did not answer 20 initiations; its staged packets were dropped.
     HandshakeTimeout => "handshake-timeout",
-    /// Staged packets were dropped because the interface went down or the peer was removed.
+    /// The interface went down or the peer was removed while packets were staged or datagrams waited to be sent.
     StagedPurged => "staged-purged",
     /// Sending the datagram failed.
     TransmitFailed => "transmit-failed",

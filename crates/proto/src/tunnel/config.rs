@@ -87,7 +87,8 @@ impl Tunnel {
         if !std::mem::replace(&mut self.up, false) {
             return;
         }
-        self.transmits.clear();
+        let unsent = std::mem::take(&mut self.transmits).len();
+        self.stats.count_drop(DropReason::StagedPurged, unsent as u64);
         for id in self.peers.ids().collect::<Vec<_>>() {
             self.erase_keys(id);
             if let Some(peer) = self.peers.get_mut(id) {
@@ -139,6 +140,7 @@ impl Tunnel {
             .count_drop(DropReason::StagedPurged, peer.purge_staged().into());
         if peer.unpolled > 0 {
             self.transmits.retain(|transmit| transmit.peer != Some(id));
+            self.stats.count_drop(DropReason::StagedPurged, peer.unpolled.into());
         }
         self.deadlines.drop_dead(&self.peers);
     }

@@ -109,6 +109,65 @@ fn down_erases_and_up_recovers() {
 }
 
 #[test]
+fn what_waits_is_counted_when_it_is_given_up() {
+    // A datagram and two packets wait: sealed, and staged by a peer without a session.
+    for remove in [false, true] {
+        let mut pair = Pair::connected();
+        let (now, id) = (pair.now(), pair.ids[A]);
+        pair.stage(A, 100, 1);
+        let before = pair.drops(A, DropReason::StagedPurged);
+        match remove {
+            false => pair.tunnels[A].set_down(now),
+            true => pair.tunnels[A].remove_peer(id),
+        }
+        assert_eq!(pair.drops(A, DropReason::StagedPurged) - before, 1, "sealed, not sent");
+        assert!(pair.drain(A).is_empty());
+
+        let mut pair = Pair::new();
+        let (now, id) = (pair.now(), pair.ids[A]);
+        pair.stage(A, 100, 1);
+        pair.stage(A, 100, 2);
+        let initiation = pair.drain(A);
+        assert_eq!(initiation.len(), 1);
+        match remove {
+            false => pair.tunnels[A].set_down(now),
+            true => pair.tunnels[A].remove_peer(id),
+        }
+        assert_eq!(pair.drops(A, DropReason::StagedPurged), 2, "staged");
+    }
+}
+
+#[test]
+fn the_sticky_source_is_forgotten_when_a_handshake_is_repeated_or_a_peer_seems_dead() {
+    let source = Some(StickySource {
+        address: "192.0.2.1".parse().unwrap(),
+        interface: 3,
+    });
+    let stuck = Endpoint {
+        remote: address(B),
+        source,
+    };
+    let mut pair = Pair::connected();
+    pair.connected = [false; 2];
+    // New handshake: 15 s without an answer to data.
+    let id = pair.ids[A];
+    pair.tunnels[A].set_endpoint(id, stuck);
+    pair.send(A, 100, 1);
+    pair.pass(Duration::from_millis(14_900));
+    assert_eq!(pair.view(A).endpoint(), Some(stuck));
+    pair.pass(Duration::from_millis(500));
+    assert_eq!(pair.times(A, 1).len(), 1);
+    assert_eq!(pair.view(A).endpoint(), Some(Endpoint::new(address(B))));
+    // Retransmission, and not the first initiation.
+    pair.tunnels[A].set_endpoint(id, stuck);
+    pair.pass(Duration::from_millis(4_500));
+    assert_eq!(pair.view(A).endpoint(), Some(stuck));
+    pair.pass(Duration::from_millis(1_000));
+    assert_eq!(pair.times(A, 1).len(), 2);
+    assert_eq!(pair.view(A).endpoint(), Some(Endpoint::new(address(B))));
+}
+
+#[test]
 fn sources_stick_until_forgotten() {
     let mut pair = Pair::connected();
     let source = Some(StickySource {
