@@ -179,6 +179,48 @@ fn whatever_is_authentic_moves_the_endpoint() {
 }
 
 #[test]
+fn a_response_moves_the_endpoint_and_one_that_fails_does_not() {
+    let mut sim = Sim::pair(16);
+    sim.set_link(B, A, Link::dead());
+    let home = sim.address(B);
+    sim.send(A, B);
+    sim.run_for(ms(10));
+    let good = sim.sent_by(B, Kind::Response)[0].clone();
+    let endpoint = |sim: &Sim| sim.view(A, B).endpoint().expect("an endpoint").remote;
+    let mut bad = good.payload.clone();
+    bad[50] ^= 1;
+    simnet::wire::write_mac1(&mut bad, &sim.public_key(A));
+    assert_eq!(sim.inject(A, elsewhere(), &bad), Err(DropReason::BadResponse));
+    assert_eq!(endpoint(&sim), home);
+    assert_eq!(sim.inject(A, elsewhere(), &good.payload), Ok(Outcome::Control));
+    assert_eq!(endpoint(&sim), elsewhere());
+    assert_eq!(
+        sim.wire().last().map(|d| d.destination),
+        Some(elsewhere()),
+        "the confirmation goes there already"
+    );
+}
+
+#[test]
+fn an_initiation_that_fails_does_not_move_the_endpoint() {
+    let mut sim = connected(17);
+    let home = endpoint_of_a(&sim);
+    sim.set_link(A, B, Link::dead());
+    sim.run_for(s(200));
+    sim.send(A, B);
+    let good = sim.sent_by(A, Kind::Initiation)[0].clone();
+    for (position, reason) in [(50, DropReason::BadStatic), (100, DropReason::BadTimestampTag)] {
+        let mut bad = good.payload.clone();
+        bad[position] ^= 1;
+        simnet::wire::write_mac1(&mut bad, &sim.public_key(B));
+        assert_eq!(sim.inject(B, elsewhere(), &bad), Err(reason));
+        assert_eq!(endpoint_of_a(&sim), home);
+    }
+    assert_eq!(sim.inject(B, elsewhere(), &good.payload), Ok(Outcome::Control));
+    assert_eq!(endpoint_of_a(&sim), elsewhere());
+}
+
+#[test]
 fn a_forbidden_inner_source_is_dropped_but_moves_the_endpoint() {
     let mut sim = connected(9);
     let rx = sim.view(B, A).rx_bytes();

@@ -203,6 +203,44 @@ fn data_that_arrives_while_a_keepalive_is_due_asks_for_another_10_s_later() {
 }
 
 #[test]
+fn an_answer_does_not_take_back_the_wish_for_another_keepalive() {
+    let mut sim = Sim::pair(29);
+    sim.connect(A, B);
+    sim.run_for(s(30));
+    sim.forget_wire();
+    sim.send(A, B);
+    sim.run_for(s(3));
+    sim.send(A, B); // B will want a second keepalive.
+    sim.run_for(s(1));
+    sim.send(B, A); // Stops the first.
+    sim.run_for(s(1));
+    let start = sim.elapsed();
+    sim.send(A, B);
+    sim.run_for(s(100));
+    assert_eq!(sim.times(B, Kind::Keepalive), [start + ms(10_005), start + ms(20_005)]);
+}
+
+#[test]
+fn giving_up_calls_the_keepalive_off() {
+    let mut sim = Sim::pair(30);
+    sim.connect(A, B);
+    let (key, source, peer) = (sim.send_key(B, A), sim.address(B), sim.peer(A, B));
+    // With another key of its own, A can still hear B but needs a handshake to speak.
+    sim.change_key(A, [0x51; 32]);
+    sim.set_link(A, B, Link::dead());
+    sim.forget_wire();
+    sim.send(A, B);
+    sim.run_until(s(110), |sim| sim.count(A, Kind::Initiation) == 20);
+    let data = simnet::seal(&key, 100, &sim.packet(B, A, 1000, 64));
+    assert!(sim.inject(A, source, &data).is_ok(), "a keepalive is due in 10 s");
+    sim.run_until(ms(5334), |sim| sim.drops(A, DropReason::HandshakeTimeout) == 1);
+    sim.forget_wire();
+    sim.run_for(s(60));
+    assert_eq!(sim.count(A, Kind::Initiation), 0, "no keepalive asks for a handshake");
+    assert_eq!(sim.tunnel(A).peer(peer).expect("a peer").staged_packets(), 0);
+}
+
+#[test]
 fn data_without_any_answer_for_15_s_starts_a_handshake() {
     for seed in 0..20 {
         let mut sim = Sim::pair(seed);
