@@ -119,9 +119,14 @@ impl Peer {
         std::mem::take(&mut self.staged).len() as u32
     }
 
+    /// Returns when an initiation may follow the last handshake message sent to this peer, if there was one.
+    pub(crate) fn handshake_allowed(&self) -> Option<Instant> {
+        self.handshake_sent.map(|sent| sent + REKEY_TIMEOUT)
+    }
+
     /// Tells whether a handshake message went to this peer so short a time ago that no initiation may follow.
     pub(crate) fn is_handshake_too_soon(&self, now: Instant) -> bool {
-        self.handshake_sent.is_some_and(|sent| sent + REKEY_TIMEOUT > now)
+        self.handshake_allowed().is_some_and(|allowed| allowed > now)
     }
 
     /// Forgets the address to send from, so that routing chooses it again.

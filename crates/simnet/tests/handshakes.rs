@@ -30,6 +30,24 @@ fn a_thousand_simultaneous_initiations_end_in_one_session_within_a_second() {
 }
 
 #[test]
+fn crossing_handshakes_whose_responses_are_lost_are_tried_again() {
+    for seed in 0..200 {
+        let mut sim = Sim::pair(seed);
+        sim.set_links(A, B, Link::perfect(ms(150)));
+        let (there, back) = (sim.send(A, B), sim.send(B, A));
+        // Both answer at 150 ms, so that a retransmission may fall within 5 s of a response.
+        sim.run_for(ms(149));
+        sim.set_links(A, B, Link::dead());
+        sim.run_for(ms(2));
+        assert_eq!((sim.count(A, Kind::Response), sim.count(B, Kind::Response)), (1, 1));
+        sim.set_links(A, B, Link::default());
+        sim.run_for(s(11));
+        assert_eq!(sim.received(B, A), [there], "seed {seed}");
+        assert_eq!(sim.received(A, B), [back], "seed {seed}");
+    }
+}
+
+#[test]
 fn the_initiator_confirms_at_once_when_it_has_nothing_to_say() {
     let mut sim = Sim::pair(1);
     let peer = sim.peer(A, B);

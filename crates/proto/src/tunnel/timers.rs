@@ -60,7 +60,13 @@ impl Tunnel {
     }
 
     fn retransmit_or_give_up(&mut self, now: Now, id: PeerId) {
+        let jitter = self.jitter();
         let Some(peer) = self.peers.get_mut(id) else { return };
+        if let Some(allowed) = peer.handshake_allowed().filter(|&allowed| allowed > now.mono) {
+            // A response went out in between. Were the timer to end here, nothing would try again, or give up, when that
+            // response and the other side's are both lost.
+            return peer.timers.arm(Timer::RetransmitHandshake, allowed + jitter);
+        }
         if peer.attempts <= MAX_HANDSHAKE_ATTEMPTS {
             peer.attempts += 1;
             peer.forget_source();
