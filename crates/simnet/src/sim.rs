@@ -258,24 +258,23 @@ impl Sim {
     /// # Errors
     /// What the tunnel answers.
     pub fn try_send(&mut self, from: NodeId, to: NodeId, len: usize) -> Result<u64, DropReason> {
+        let packet = self.packet(from, to, self.next_sequence, len);
+        self.send_packet(from, to, packet)
+    }
+
+    /// Sends the next numbered packet, of 100 bytes and with this type of service or traffic class.
+    pub fn send_marked(&mut self, from: NodeId, to: NodeId, tos: u8) -> u64 {
+        let mut packet = self.packet(from, to, self.next_sequence, 100);
+        packet::set_tos(&mut packet, tos);
+        self.send_packet(from, to, packet).expect("the tunnel takes the packet")
+    }
+
+    fn send_packet(&mut self, from: NodeId, to: NodeId, packet: Vec<u8>) -> Result<u64, DropReason> {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let packet = self.packet(from, to, sequence, len);
         self.sent.insert(sequence, (from, to, packet.clone()));
         self.with(from, |tunnel, now| tunnel.handle_packet(now, &packet))?;
         Ok(sequence)
-    }
-
-    /// Sends the next numbered packet, an IPv4 or IPv6 one with this type of service or traffic class.
-    pub fn send_marked(&mut self, from: NodeId, to: NodeId, tos: u8) -> u64 {
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
-        let mut packet = self.packet(from, to, sequence, 100);
-        packet::set_tos(&mut packet, tos);
-        self.sent.insert(sequence, (from, to, packet.clone()));
-        self.with(from, |tunnel, now| tunnel.handle_packet(now, &packet))
-            .expect("the tunnel takes the packet");
-        sequence
     }
 
     /// Makes a numbered packet between two nodes without sending it.
