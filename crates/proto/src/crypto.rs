@@ -1,6 +1,6 @@
 //! The crypto seam: every primitive the protocol uses (paper §5.4), and the only module that knows who implements them.
 //!
-//! aws-lc-rs provides ChaCha20-Poly1305 and X25519; RustCrypto provides BLAKE2s and XChaCha20-Poly1305. Nothing here knows
+//! Our own `crypto` provides ChaCha20-Poly1305 for transport data, aws-lc-rs for the rest, and X25519; RustCrypto provides BLAKE2s and XChaCha20-Poly1305. Nothing here knows
 //! about messages or state. Invariant: results that depend on secrets are wiped when dropped, and the key objects of
 //! aws-lc are wiped by its allocator when they are freed.
 
@@ -11,6 +11,8 @@ use blake2::digest::{FixedOutput, KeyInit, Update};
 use blake2::{Blake2s256, Blake2sMac, Digest};
 use chacha20poly1305::{AeadInPlace, Tag, XChaCha20Poly1305, XNonce};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+pub(crate) use crypto::Message;
 
 use crate::keys::{PrivateKey, PublicKey};
 
@@ -161,27 +163,6 @@ impl AeadKey {
         self.open_with(nonce(counter), aad, in_out, tag)
     }
 
-    /// [`AeadKey::seal`] for transport data: no additional data. With the feature `null-cipher` it encrypts nothing and the
-    /// tag is zero.
-    pub(crate) fn seal_transport(&self, counter: u64, in_out: &mut [u8]) -> [u8; TAG_LEN] {
-        if cfg!(feature = "null-cipher") {
-            [0; TAG_LEN]
-        } else {
-            self.seal(counter, &[], in_out)
-        }
-    }
-
-    /// [`AeadKey::open`] for transport data: no additional data. With the feature `null-cipher` it decrypts nothing and
-    /// accepts the zero tag only.
-    #[must_use]
-    pub(crate) fn open_transport(&self, counter: u64, in_out: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
-        if cfg!(feature = "null-cipher") {
-            *tag == [0; TAG_LEN]
-        } else {
-            self.open(counter, &[], in_out, tag)
-        }
-    }
-
     fn seal_with(&self, nonce: Nonce, aad: &[u8], in_out: &mut [u8]) -> [u8; TAG_LEN] {
         let sealed = self.0.seal_in_place_separate_tag(nonce, Aad::from(aad), in_out);
         match sealed.ok().and_then(|tag| tag.as_ref().try_into().ok()) {
@@ -199,6 +180,39 @@ impl AeadKey {
         self.0
             .open_in_place_separate_tag(nonce, Aad::from(aad), tag, in_out)
             .is_ok()
+    }
+}
+
+/// The ChaCha20-Poly1305 key of one direction of transport data, used by `&self` from any thread: no additional data, and
+/// several messages at once. With the feature `null-cipher` nothing is encrypted and the one right tag is zero.
+pub(crate) struct TransportKey(crypto::Key);
+
+impl TransportKey {
+    pub(crate) fn new(key: &[u8; HASH_LEN]) -> Self {
+        Self(crypto::Key::new(key))
+    }
+
+    /// Encrypts each message in place and writes the tag behind it. The caller never repeats a counter.
+    pub(crate) fn seal(&self, messages: &mut [Message<'_>]) {
+        if !cfg!(feature = "null-cipher") {
+            return self.0.seal_batch(messages);
+        }
+        for message in messages {
+            if let Some(tag) = message.body.last_chunk_mut::<TAG_LEN>() {
+                *tag = [0; TAG_LEN];
+            }
+        }
+    }
+
+    /// Decrypts each message in place; `verdict` gets its position and whether it is authentic. The content of one that is
+    /// not must not be used.
+    pub(crate) fn open(&self, messages: &mut [Message<'_>], verdict: &mut dyn FnMut(usize, bool)) {
+        if !cfg!(feature = "null-cipher") {
+            return self.0.open_batch(messages, verdict);
+        }
+        for (position, message) in messages.iter().enumerate() {
+            verdict(position, message.body.last_chunk() == Some(&[0; TAG_LEN]));
+        }
     }
 }
 

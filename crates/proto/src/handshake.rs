@@ -7,7 +7,7 @@
 
 use rand_core::RngCore;
 
-use crate::crypto::{AeadKey, DhKey, SharedSecret, dh};
+use crate::crypto::{AeadKey, DhKey, SharedSecret, TransportKey, dh};
 use crate::error::DropReason;
 use crate::index::{LocalIndex, RemoteIndex};
 use crate::keys::{PresharedKey, PrivateKey, PublicKey};
@@ -50,8 +50,8 @@ pub(crate) struct ConsumedInitiation {
 
 /// What a handshake ends in: a key for each direction and the names both sides gave to the keypair.
 pub(crate) struct TransportKeys {
-    pub(crate) send: AeadKey,
-    pub(crate) receive: AeadKey,
+    pub(crate) send: TransportKey,
+    pub(crate) receive: TransportKey,
     pub(crate) local: LocalIndex,
     pub(crate) remote: RemoteIndex,
     pub(crate) is_initiator: bool,

@@ -5,7 +5,7 @@
 
 use zeroize::Zeroize;
 
-use crate::crypto::{AeadKey, HASH_LEN, Secret, SharedSecret, TAG_LEN, hash, kdf1, kdf2, kdf3};
+use crate::crypto::{AeadKey, HASH_LEN, Secret, SharedSecret, TAG_LEN, TransportKey, hash, kdf1, kdf2, kdf3};
 use crate::keys::PublicKey;
 
 const CONSTRUCTION: &[u8] = b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
@@ -84,9 +84,9 @@ impl SymmetricState {
     }
 
     /// Ends the handshake: the key from initiator to responder, then the key back.
-    pub(crate) fn split(self) -> (AeadKey, AeadKey) {
+    pub(crate) fn split(self) -> (TransportKey, TransportKey) {
         let (forth, back) = kdf2(&self.chaining_key, &[]);
-        (AeadKey::new(&forth), AeadKey::new(&back))
+        (TransportKey::new(&forth), TransportKey::new(&back))
     }
 
     #[cfg(test)]

@@ -6,8 +6,9 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// The arrows, transitive ones included. Test-only dependencies may point elsewhere.
-const ARROWS: [(&str, &[&str]); 10] = [
-    ("proto", &[]),
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("crypto", &[]),
+    ("proto", &["crypto"]),
     ("sys", &[]),
     ("conf", &["proto"]),
     ("engine", &["proto", "conf", "sys"]),

@@ -1,4 +1,4 @@
-//! A batch of sealed datagrams for one peer, built in place and sent in one call.
+//! A batch of datagrams for one peer: filled in place, sealed together, sent in one call.
 //!
 //! Datagrams stand one behind the other. All have the length of the first, except that the last may be shorter: that is
 //! what a segmented send (UDP GSO) wants.
@@ -12,14 +12,16 @@ use sys::buffer::Buffer;
 pub(crate) const MAX_BATCH_LEN: usize = 65_507;
 
 /// The most datagrams that kernels before 6.10 segment.
-const MAX_SEGMENTS: u32 = 64;
+const MAX_SEGMENTS: usize = 64;
 
-/// Sealed datagrams that wait to be sent together.
+/// Datagrams that wait to be sent together.
 pub(crate) struct Batch {
     buffer: Buffer,
     used: usize,
     segment: usize,
-    count: u32,
+    /// The counter of each datagram.
+    counters: [u64; MAX_SEGMENTS],
+    count: usize,
     closed: bool,
     target: Option<Target>,
 }
@@ -46,6 +48,7 @@ impl Batch {
             buffer,
             used: 0,
             segment: 0,
+            counters: [0; MAX_SEGMENTS],
             count: 0,
             closed: false,
             target: None,
@@ -66,14 +69,15 @@ impl Batch {
         }
     }
 
-    /// Makes room for one more datagram of `len` bytes, which [`Batch::accepts`], and returns it to be filled.
+    /// Makes room for one more datagram of `len` bytes, which [`Batch::accepts`]; returns where its plaintext belongs.
     ///
     /// Returns `None` if it is longer than any datagram can be.
-    pub(crate) fn push(&mut self, target: &Target, len: usize) -> Option<&mut [u8]> {
+    pub(crate) fn push(&mut self, target: &Target, counter: u64, len: usize) -> Option<&mut [u8]> {
         let end = self.used.checked_add(len)?;
         if end > MAX_BATCH_LEN {
             return None;
         }
+        *self.counters.get_mut(self.count)? = counter;
         if self.target.is_none() {
             self.target = Some(target.clone());
             self.segment = len;
@@ -81,7 +85,18 @@ impl Batch {
         self.closed = len < self.segment;
         let start = std::mem::replace(&mut self.used, end);
         self.count += 1;
-        self.buffer.get_mut(start..end)
+        self.buffer
+            .get_mut(start + proto::DATA_HEADER_LEN..end.checked_sub(proto::TAG_LEN)?)
+    }
+
+    /// Seals all datagrams; the batch takes no more until it is cleared.
+    pub(crate) fn seal(&mut self) {
+        self.closed = true;
+        let row = self.buffer.get_mut(..self.used).unwrap_or_default();
+        let counters = self.counters.get(..self.count).unwrap_or_default();
+        if let Some(target) = &self.target {
+            target.key.seal_row(counters, row, self.segment);
+        }
     }
 
     pub(crate) fn target(&self) -> Option<&Target> {
@@ -93,7 +108,7 @@ impl Batch {
     }
 
     pub(crate) fn count(&self) -> u32 {
-        self.count
+        self.count as u32
     }
 
     /// The length of every datagram but the last.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use proto::{Activity, Authenticated, DropReason, Endpoint, RecvKey, StickySource};
+use proto::{Activity, Authenticated, DropReason, Endpoint, LocalIndex, RecvKey, StickySource};
 use sys::errno::EINVAL;
 use sys::udp::{RecvBatch, RecvSlot, UdpSocket};
 
@@ -166,48 +166,34 @@ fn open_slot<T: Tun>(
         source,
     };
     let segment = segment.max(1);
-    let mut run: Option<Arc<RecvKey>> = None;
-    let mut count = 0;
     let mut start = 0;
     while start < bytes.len() {
-        let range = start..(start + segment).min(bytes.len());
-        start = range.end;
-        count += 1;
-        let Some(datagram) = bytes.get_mut(range.clone()) else {
-            continue;
-        };
-        let local = proto::parse_data_header(datagram).map(|(local, _)| local);
-        if let Some(local) = local
-            && let Some(key) = run.as_ref().filter(|key| key.local_index() == local)
-        {
-            open(shared, key, range.start, datagram, opened);
-            continue;
-        }
-        if let Some(key) = run.take() {
-            finish(shared, &key, &place, bytes, opened, packets);
-        }
-        let Some(datagram) = bytes.get_mut(range.clone()) else {
-            continue;
-        };
+        let rest = bytes.get_mut(start..).unwrap_or_default();
+        let local = index_of(rest.get(..segment.min(rest.len())).unwrap_or_default());
+        let same = |datagram: &&[u8]| local.is_some() && index_of(datagram) == local;
+        let run = rest.chunks(segment).take_while(same).count().max(1);
+        let end = (run * segment).min(rest.len());
+        let row = rest.get_mut(..end).unwrap_or_default();
         match local {
-            None => handle_control(shared, source, datagram),
+            None => handle_control(shared, source, row),
             Some(local) => {
-                let mut core = shared.core();
-                match core.tunnel.receiver(now(), local) {
+                let key = shared.core().tunnel.receiver(now(), local);
+                match key {
                     Ok(key) => {
-                        drop(core);
-                        open(shared, &key, range.start, datagram, opened);
-                        run = Some(key);
+                        open_row(shared, &key, start, row, segment, opened);
+                        finish(shared, &key, &place, bytes, opened, packets);
                     }
-                    Err(reason) => core.tunnel.count_drop(reason, 1),
+                    Err(reason) => shared.core().tunnel.count_drop(reason, run as u64),
                 }
             }
         }
+        start += end;
     }
-    if let Some(key) = run.take() {
-        finish(shared, &key, &place, bytes, opened, packets);
-    }
-    count
+    bytes.len().div_ceil(segment) as u64
+}
+
+fn index_of(datagram: &[u8]) -> Option<LocalIndex> {
+    proto::parse_data_header(datagram).map(|(local, _)| local)
 }
 
 /// Where the datagrams of a run stand and came from.
@@ -226,17 +212,27 @@ fn handle_control<T: Tun>(shared: &Shared<T>, source: Endpoint, datagram: &mut [
     shared.finish(core);
 }
 
-/// Opens a datagram that stands at `start` in its slot and adds it to the run.
-fn open<T: Tun>(shared: &Shared<T>, key: &RecvKey, start: usize, datagram: &mut [u8], opened: &mut Opened) {
-    match key.open(datagram) {
-        Ok((token, plaintext)) => {
-            let from = start + proto::DATA_HEADER_LEN;
-            opened.plaintexts.push(from..from + plaintext.len());
+/// Opens the datagrams of a run, whose row stands at `start` in its slot.
+fn open_row<T: Tun>(
+    shared: &Shared<T>,
+    key: &RecvKey,
+    start: usize,
+    row: &mut [u8],
+    segment: usize,
+    opened: &mut Opened,
+) {
+    let len = row.len();
+    key.open_row(row, segment, &mut |position, verdict| match verdict {
+        Ok(token) => {
+            let from = position * segment;
+            let to = (from + segment).min(len);
+            let plaintext = from + proto::DATA_HEADER_LEN..to.saturating_sub(proto::TAG_LEN);
+            opened.plaintexts.push(start + plaintext.start..start + plaintext.end);
             opened.tokens.push(token);
             opened.fresh.push(false);
         }
         Err(reason) => shared.core().tunnel.count_drop(reason, 1),
-    }
+    });
 }
 
 /// Ends a run: commits its counters, credits its timers, checks the sources, and keeps what may be delivered.

@@ -119,7 +119,7 @@ impl<T: Tun> Outbound<T> {
             .route(now(), destination, split.segments() as u32);
         match route {
             Ok(Route::Send(outbound)) => {
-                seal(&mut self.batch, &mut self.output, turn, &split, &outbound, tos);
+                fill(&mut self.batch, &mut self.output, turn, &split, &outbound, tos);
             }
             Ok(Route::Stage(_)) => {
                 flush(&mut self.batch, &mut self.output, turn);
@@ -194,8 +194,8 @@ impl<T: Tun> Turn<'_, T> {
     }
 }
 
-/// Seals every segment into the batch, which leaves whenever it is full.
-fn seal<T: Tun>(
+/// Writes every segment into the batch, which leaves whenever it is full.
+fn fill<T: Tun>(
     batch: &mut Batch,
     output: &mut Vec<Transmit>,
     turn: &mut Turn<'_, T>,
@@ -217,17 +217,13 @@ fn seal<T: Tun>(
         if !batch.accepts(&target, len) {
             flush(batch, output, turn);
         }
-        let Some(slot) = batch.push(&target, len) else {
+        let Some(body) = batch.push(&target, counter, len) else {
             turn.shared.core().tunnel.count_drop(DropReason::TransmitFailed, 1);
-            continue;
-        };
-        let Some(body) = slot.get_mut(proto::DATA_HEADER_LEN..proto::DATA_HEADER_LEN + padded) else {
             continue;
         };
         let (packet, padding) = body.split_at_mut(plain.min(padded));
         split.write_segment(segment, packet);
         padding.fill(0);
-        target.key.seal(counter, slot);
     }
 }
 
@@ -243,11 +239,12 @@ fn stage<T: Tun>(scratch: &mut [u8], shared: &Shared<T>, split: &Split<'_>) {
     }
 }
 
-/// Sends the batch and tells the control plane. The caller holds the gate.
+/// Seals and sends the batch and tells the control plane. The caller holds the gate.
 fn flush<T: Tun>(batch: &mut Batch, output: &mut Vec<Transmit>, turn: &mut Turn<'_, T>) {
     let Some(target) = batch.target().cloned() else { return };
     let shared = turn.shared;
     let mut endpoint = target.endpoint;
+    batch.seal();
     let sent = match &turn.sockets {
         Some(sockets) => transmit(sockets, batch, &mut endpoint, target.tos),
         None => Err(SendError::NoSocket),

@@ -185,17 +185,34 @@ fn transport_keys_of_the_vectors() {
 
 #[test]
 fn transport_cipher_follows_the_feature() {
-    let key = AeadKey::new(&[1; 32]);
-    let mut text = *b"sixteen bytes ok";
-    let tag = key.seal_transport(9, &mut text);
-    assert_eq!(text == *b"sixteen bytes ok", cfg!(feature = "null-cipher"));
-    assert!(key.open_transport(9, &mut text, &tag));
-    assert_eq!(&text, b"sixteen bytes ok");
-    assert!(!key.open_transport(9, &mut text, &[0xff; 16]));
+    let key = TransportKey::new(&[1; 32]);
+    let text = *b"sixteen bytes okTTTTTTTTTTTTTTTT";
+    let opens = |counter, mut body: [u8; 32]| {
+        let mut outcome = None;
+        let body = &mut body;
+        key.open(&mut [Message { counter, body }], &mut |_, authentic| {
+            outcome = Some(authentic);
+        });
+        (outcome == Some(true)).then(|| body[..16].to_vec())
+    };
+    let mut sealed = text;
+    key.seal(&mut [Message {
+        counter: 9,
+        body: &mut sealed,
+    }]);
+    assert_eq!(sealed[..16] == text[..16], cfg!(feature = "null-cipher"));
+    assert_eq!(opens(9, sealed).as_deref(), Some(&text[..16]));
+    assert_eq!(opens(9, text), None, "no tag");
+    if !cfg!(feature = "null-cipher") {
+        let mut plain = text;
+        let tag = AeadKey::new(&[1; 32]).seal(9, &[], &mut plain[..16]);
+        assert_eq!(sealed[16..], tag, "the same cipher");
+        assert_eq!(opens(10, sealed), None);
+    }
 }
 
 #[test]
 fn data_plane_keys_may_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
-    shared::<AeadKey>();
+    shared::<TransportKey>();
 }
