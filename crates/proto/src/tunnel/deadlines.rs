@@ -37,6 +37,11 @@ impl Deadlines {
         self.drop_dead(peers);
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Takes the next peer whose entry is due. The caller schedules it again.
     pub(super) fn take_due(&mut self, peers: &mut Peers, now: Instant) -> Option<PeerId> {
         self.drop_dead(peers);

@@ -43,6 +43,11 @@ impl Indices {
         self.0.get(&index)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn remove(&mut self, index: LocalIndex) {
         self.0.remove(&index);
     }

@@ -306,3 +306,40 @@ fn malformed_datagrams_are_dropped_without_an_answer() {
     }
     assert!(pair.drain(B).is_empty());
 }
+
+#[test]
+fn any_number_of_handshakes_leaves_few_indices_and_deadlines() {
+    let mut pair = Pair::new();
+    let id = pair.ids[B];
+    pair.tunnels[B].set_endpoint(id, Endpoint::new(address(A)));
+    for round in 0..500u32 {
+        // Begun by A, by B or by both; confirmed, unanswered or refused in turn.
+        pair.connected = [round % 5 != 1, round % 7 != 1];
+        for side in [A, B] {
+            let (now, id) = (pair.now(), pair.ids[side]);
+            if round % 3 != side as u32 {
+                pair.tunnels[side].set_private_key(now, Some(private(9)));
+                pair.tunnels[side].set_private_key(now, Some(private(side as u8 + 1)));
+                pair.stage(side, 100, 1);
+            }
+            let psk = (round % 11 == 1 && side == A).then(|| PresharedKey::from_bytes([1; 32]));
+            pair.tunnels[side].set_preshared_key(id, psk);
+        }
+        pair.pump();
+        pair.pass(Duration::from_millis(25));
+        for tunnel in &pair.tunnels {
+            // A handshake and three keypairs.
+            assert!(tunnel.indices.len() <= 4, "{}", tunnel.indices.len());
+            assert!(tunnel.deadlines.len() <= 70, "{}", tunnel.deadlines.len());
+        }
+    }
+    assert!(pair.view(A).rx_bytes() > 0 && pair.view(B).last_handshake().is_some());
+    for side in [A, B] {
+        let id = pair.ids[side];
+        pair.tunnels[side].remove_peer(id);
+        assert_eq!(
+            (pair.tunnels[side].indices.len(), pair.tunnels[side].poll_timeout()),
+            (0, None)
+        );
+    }
+}
