@@ -6,17 +6,23 @@
 
 use std::array;
 
-/// 64-bit words per step.
-const LANES: usize = 4;
+/// Bytes added by one chain of carries.
+const LINK: usize = 32;
 
-/// Bytes added per step; wide enough for the compiler to use vector registers.
-const STEP: usize = 8 * LANES;
+/// Chains of carries that do not wait for each other.
+const CHAINS: usize = 4;
+
+/// Bytes per step.
+const STEP: usize = LINK * CHAINS;
 
 /// Returns the partial sum of `bytes`; an odd last byte counts as padded with zero.
 #[must_use]
 pub fn sum(bytes: &[u8]) -> u64 {
+    if bytes.len() < STEP {
+        return sum_short(bytes);
+    }
     let (steps, rest) = bytes.as_chunks::<STEP>();
-    sum_steps(steps.iter()) + sum_tail(rest)
+    sum_steps(steps.iter(), rest)
 }
 
 /// Copies `source` to the start of `out`, as far as it fits, and returns the partial sum of what was copied.
@@ -30,13 +36,12 @@ pub fn copy_and_sum(out: &mut [u8], source: &[u8]) -> u64 {
     };
     let (places, place_rest) = out.as_chunks_mut::<STEP>();
     let (steps, rest) = source.as_chunks::<STEP>();
+    place_rest.copy_from_slice(rest);
     let copied = places.iter_mut().zip(steps).map(|(place, step)| {
         *place = *step;
         step
     });
-    let sum = sum_steps(copied);
-    place_rest.copy_from_slice(rest);
-    sum + sum_tail(rest)
+    sum_steps(copied, rest)
 }
 
 /// Folds a partial sum to 16 bits.
@@ -75,8 +80,8 @@ pub fn verifies(sum: u64) -> bool {
 /// `addresses` is source then destination, 8 bytes (IPv4) or 32 (IPv6), `len` that of transport header and payload.
 #[must_use]
 pub fn pseudo_header(addresses: &[u8], protocol: u8, len: usize) -> u64 {
-    let len = len as u32;
-    sum(addresses) + sum(&[0, protocol]) + sum(&len.to_be_bytes())
+    let len = (len as u32).to_be_bytes();
+    sum_short(addresses) + u64::from(u32::from_ne_bytes([0, 0, 0, protocol])) + u64::from(u32::from_ne_bytes(len))
 }
 
 /// Returns the checksum field after one 16-bit word that it covers changed from `old` to `new` (RFC 1624, equation 3).
@@ -86,34 +91,42 @@ pub fn update(field: [u8; 2], old: [u8; 2], new: [u8; 2]) -> [u8; 2] {
     finish(u64::from(!field) + u64::from(!old) + u64::from(new))
 }
 
-/// Adds the low and the high halves of 64-bit words in lanes of their own: the form that compilers turn into the fewest
-/// vector instructions. A lane gains less than 2³² per step and cannot overflow on any slice in use.
+/// Adds 64-bit words with end-around carry: with add-with-carry instructions this is one per eight bytes, and less than
+/// half the time of what SSE2 needs to widen the words first. [`CHAINS`] of them run side by side.
 #[inline(always)]
-#[expect(
-    clippy::indexing_slicing,
-    reason = "arrays of LANES; iterators keep the compiler from using vectors"
-)]
-fn sum_steps<'a>(steps: impl Iterator<Item = &'a [u8; STEP]>) -> u64 {
-    let mut low = [0u64; LANES];
-    let mut high = [0u64; LANES];
+fn sum_steps<'a>(steps: impl Iterator<Item = &'a [u8; STEP]>, rest: &[u8]) -> u64 {
+    let mut sums = [0; CHAINS];
     for step in steps {
-        let Some(words) = step.as_chunks::<8>().0.first_chunk::<LANES>() else {
-            continue;
-        };
-        for lane in 0..LANES {
-            let word = u64::from_ne_bytes(words[lane]);
-            low[lane] += word & 0xffff_ffff;
-            high[lane] += word >> 32;
+        let (links, _) = step.as_chunks::<LINK>();
+        for (sum, link) in sums.iter_mut().zip(links) {
+            *sum = add(*sum, link);
         }
     }
-    low.iter().chain(&high).sum()
+    sums.into_iter().map(halves).sum::<u64>() + sum_short(rest)
 }
 
-fn sum_tail(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let sum: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+/// Sums what is less than a step.
+#[inline]
+fn sum_short(bytes: &[u8]) -> u64 {
+    let (links, rest) = bytes.as_chunks::<LINK>();
+    let (words, rest) = rest.as_chunks::<4>();
     let last: [u8; 4] = array::from_fn(|at| rest.get(at).copied().unwrap_or(0));
-    sum + u64::from(u32::from_ne_bytes(last))
+    let words = words.iter().chain([&last]);
+    halves(links.iter().fold(0, add)) + words.map(|word| u64::from(u32::from_ne_bytes(*word))).sum::<u64>()
+}
+
+fn halves(sum: u64) -> u64 {
+    (sum >> 32) + (sum & 0xffff_ffff)
+}
+
+#[inline(always)]
+fn add(sum: u64, link: &[u8; LINK]) -> u64 {
+    let (words, _) = link.as_chunks::<8>();
+    let (sum, carry) = words.iter().fold((sum, false), |(sum, carry), word| {
+        sum.carrying_add(u64::from_ne_bytes(*word), carry)
+    });
+    // No overflow: a sum that carries stays below the largest word.
+    sum + u64::from(carry)
 }
 
 #[cfg(test)]
@@ -155,6 +168,11 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_naive_sum(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            prop_assert_eq!(finish(sum(&bytes)), naive(&bytes));
+        }
+
+        #[test]
+        fn carries_are_not_lost(bytes in prop::collection::vec(prop::sample::select(vec![0, 1, 0xfe, 0xff]), 0..600)) {
             prop_assert_eq!(finish(sum(&bytes)), naive(&bytes));
         }
 
