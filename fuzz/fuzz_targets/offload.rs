@@ -1,9 +1,11 @@
 //! Splitting and joining of packets: any header, any packet.
 //!
-//! What is split has all the payload of the super-packet; what is joined and split again is what was joined.
+//! What is split has all the payload of the super-packet; what is joined and split again is what was joined, each flow in
+//! its order.
 
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::io::IoSlice;
 
 use engine::offload::coalesce::Coalescer;
@@ -18,8 +20,16 @@ fuzz_target!(|data: &[u8]| {
     let Some(segments) = split(&VnetHeader::from_bytes(vnet), packet) else {
         return;
     };
-    // The segments, and behind them raw bytes that need not be packets at all.
-    let mut row = segments;
+    // The segments and, in turns that the input decides, those of other flows; behind them raw bytes that need not be
+    // packets at all.
+    let turns = VnetHeader::from_bytes(vnet).hdr_len;
+    let mut row = Vec::new();
+    for (index, segment) in segments.iter().enumerate() {
+        row.push(segment.clone());
+        for swapped in [4, 8].into_iter().filter(|bit| turns >> (index % 4 * 4) & bit != 0) {
+            row.push(swap_ends(segment, swapped == 4));
+        }
+    }
     row.extend(packet.chunks(97).map(<[u8]>::to_vec));
     row.retain(|packet| !packet.is_empty());
     let mut writes: Vec<Vec<u8>> = Vec::new();
@@ -33,9 +43,53 @@ fuzz_target!(|data: &[u8]| {
             split(&VnetHeader::from_bytes(vnet), packet).expect("what was joined can be split")
         })
         .collect();
-    let normal = |packets: &[Vec<u8>]| packets.iter().map(|packet| normalise(packet)).collect::<Vec<_>>();
-    assert_eq!(normal(&again), normal(&row));
+    let by_flow = |packets: &[Vec<u8>]| {
+        let mut flows = BTreeMap::<_, Vec<_>>::new();
+        for packet in packets {
+            flows.entry(flow(packet)).or_default().push(normalise(packet));
+        }
+        flows
+    };
+    assert_eq!(by_flow(&again), by_flow(&row));
 });
+
+/// Where source and destination are in the packet: their offset, and the length of each.
+fn addresses(packet: &[u8]) -> Option<(usize, usize)> {
+    match packet.first()? >> 4 {
+        4 if packet.len() >= 20 => Some((12, 4)),
+        6 if packet.len() >= 40 => Some((8, 16)),
+        _ => None,
+    }
+}
+
+/// Addresses, protocol, and what stands where ports would be.
+fn flow(packet: &[u8]) -> Vec<u8> {
+    let Some((at, len)) = addresses(packet) else {
+        return Vec::new();
+    };
+    let (protocol, transport) = if len == 4 {
+        (9, usize::from(packet[0] & 15) * 4)
+    } else {
+        (6, 40)
+    };
+    let mut flow = packet[at..at + 2 * len].to_vec();
+    flow.push(packet[protocol]);
+    flow.extend(packet.get(transport..transport + 4).unwrap_or_default());
+    flow
+}
+
+/// Makes a packet of another flow, whose checksums are the same: with the addresses swapped, or else the ports.
+fn swap_ends(packet: &[u8], swap_addresses: bool) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    if let Some((at, len)) = addresses(&packet) {
+        let ports = if len == 4 { usize::from(packet[0] & 15) * 4 } else { 40 };
+        let (at, len) = if swap_addresses { (at, len) } else { (ports, 2) };
+        if let Some(ends) = packet.get_mut(at..at + 2 * len) {
+            ends.rotate_left(len);
+        }
+    }
+    packet
+}
 
 fn split(vnet: &VnetHeader, packet: &[u8]) -> Option<Vec<Vec<u8>>> {
     let split = Split::parse(vnet, packet).ok()?;

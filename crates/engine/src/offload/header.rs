@@ -36,6 +36,7 @@ impl Headers {
     /// Reads the headers; `None` for fragments, other protocols, unknown extension headers and cut-off packets.
     ///
     /// IPv6 hop-by-hop and destination options are stepped over, and so is a routing header that has been used up.
+    #[inline]
     pub(crate) fn parse(packet: &[u8]) -> Option<Self> {
         let (v6, protocol, transport) = match packet.first()? >> 4 {
             4 => {

@@ -15,7 +15,7 @@ pub(crate) struct Flow {
 }
 
 pub(super) fn any_flow() -> impl Strategy<Value = Flow> {
-    (any::<bool>(), any::<bool>(), 0usize..4, 1u16..4).prop_map(|(v6, tcp, options, port)| Flow {
+    (any::<bool>(), any::<bool>(), 0usize..4, 1u16..8).prop_map(|(v6, tcp, options, port)| Flow {
         v6,
         tcp,
         options,
@@ -97,7 +97,7 @@ fn segments(vnet: &VnetHeader, packet: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Everything a coalescer writes, as the kernel would read it.
-pub(super) fn written(coalescer: &Coalescer, packets: &[Vec<u8>]) -> Vec<(VnetHeader, Vec<u8>)> {
+pub(super) fn written(coalescer: &mut Coalescer, packets: &[Vec<u8>]) -> Vec<(VnetHeader, Vec<u8>)> {
     let mut writes = Vec::new();
     coalescer.coalesce(
         packets.iter().map(Vec::as_slice),
@@ -111,7 +111,7 @@ pub(super) fn written(coalescer: &Coalescer, packets: &[Vec<u8>]) -> Vec<(VnetHe
 }
 
 /// Splits everything a coalescer wrote.
-pub(super) fn replayed(coalescer: &Coalescer, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(super) fn replayed(coalescer: &mut Coalescer, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
     written(coalescer, packets)
         .iter()
         .flat_map(|(vnet, packet)| segments(vnet, packet))
@@ -267,7 +267,7 @@ proptest! {
             prop_assert!(checksum::verifies(sum));
             prop_assert!(flow.v6 || checksum::verifies(checksum::sum(&part[..20])));
         }
-        let whole = written(&Coalescer::new(), &parts);
+        let whole = written(&mut Coalescer::new(), &parts);
         vnet.hdr_len = Headers::parse(&packet).unwrap().payload as u16;
         if parts.len() == 1 {
             vnet.gso_type = GSO_NONE;
@@ -298,6 +298,6 @@ proptest! {
             }
         }
         let accepts = Accepts { checksum: true, tcp: true, udp: true };
-        written(&Coalescer::with(accepts), &[bytes.clone(), bytes]);
+        written(&mut Coalescer::with(accepts), &[bytes.clone(), bytes]);
     }
 }

@@ -24,5 +24,5 @@ fn a_refused_type_of_super_packet_is_not_tried_again() {
         std::mem::take(&mut *shared.tun.seen.lock().unwrap())
     };
     assert_eq!(write(), [GSO_TCPV4, GSO_UDP_L4]);
-    assert_eq!(write(), [GSO_TCPV4, GSO_NONE, GSO_NONE]);
+    assert_eq!(write(), [GSO_NONE, GSO_NONE, GSO_TCPV4]);
 }
