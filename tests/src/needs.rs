@@ -29,7 +29,9 @@ pub fn target() -> PathBuf {
 
 /// The program under test: `ADIT_BIN`, or the release build.
 pub fn adit() -> PathBuf {
-    std::env::var_os("ADIT_BIN").map_or_else(|| target().join("release/adit"), PathBuf::from)
+    // `.cargo/config.toml` names a target, so cargo builds below its triple.
+    let built = || target().join(env!("TARGET")).join("release/adit");
+    std::env::var_os("ADIT_BIN").map_or_else(built, PathBuf::from)
 }
 
 /// A peer that `cargo install` put into `target/peers` (or into `ADIT_PEERS`).
