@@ -6,7 +6,9 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The variable with a level: `verbose`, `debug`, `error` or `silent`.
 pub(crate) const LEVEL: &str = "LOG_LEVEL";
@@ -16,13 +18,12 @@ pub(crate) const FILTER: &str = "ADIT_LOG";
 /// Starts to log as the environment asks. What it asks wrongly is said once, and passed over.
 pub(crate) fn start() {
     let (filter, complaint) = filter(std::env::var_os(FILTER).as_deref(), std::env::var_os(LEVEL).as_deref());
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false);
     // Fails only where something logs already, as in a test.
-    let _ = log.try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     if let Some(variable) = complaint {
         tracing::warn!(variable, "value not understood");
     }
@@ -35,25 +36,25 @@ pub(crate) fn is_wanted() -> bool {
 }
 
 /// Returns the filter, and the name of a variable that is not understood.
-fn filter(filter: Option<&OsStr>, level: Option<&OsStr>) -> (EnvFilter, Option<&'static str>) {
+fn filter(filter: Option<&OsStr>, level: Option<&OsStr>) -> (Targets, Option<&'static str>) {
     let mut complaint = None;
     if let Some(text) = filter.filter(|text| !text.is_empty()) {
-        match text.to_str().map(EnvFilter::try_new) {
+        match text.to_str().map(str::parse::<Targets>) {
             Some(Ok(filter)) => return (filter, None),
             _ => complaint = Some(FILTER),
         }
     }
     let level = match level.map(OsStr::as_encoded_bytes) {
-        Some(b"verbose" | b"debug") => "debug",
-        Some(b"error") => "error",
-        Some(b"silent") => "off",
-        None | Some(b"") => "warn",
+        Some(b"verbose" | b"debug") => LevelFilter::DEBUG,
+        Some(b"error") => LevelFilter::ERROR,
+        Some(b"silent") => LevelFilter::OFF,
+        None | Some(b"") => LevelFilter::WARN,
         Some(_) => {
             complaint = complaint.or(Some(LEVEL));
-            "warn"
+            LevelFilter::WARN
         }
     };
-    (EnvFilter::new(level), complaint)
+    (Targets::new().with_default(level), complaint)
 }
 
 #[cfg(test)]
@@ -73,6 +74,10 @@ mod tests {
         assert_eq!(choose(None, Some("silent")), ("off".into(), None));
         assert_eq!(choose(None, Some("loud")), ("warn".into(), Some(LEVEL)));
         assert_eq!(choose(Some("trace"), Some("silent")), ("trace".into(), None));
-        assert_eq!(choose(Some("=,="), Some("error")), ("error".into(), Some(FILTER)));
+        let both = Some("warn,engine=debug");
+        assert_eq!(choose(both, None), ("engine=debug,warn".into(), None));
+        for wrong in ["engine=loud", "warn,engine=debug=trace"] {
+            assert_eq!(choose(Some(wrong), Some("error")), ("error".into(), Some(FILTER)));
+        }
     }
 }
