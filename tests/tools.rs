@@ -154,6 +154,51 @@ fn a_hundred_thousand_allowed_ips_load_and_dump_in_seconds() {
     assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
 
+/// One peer with 2^18 prefixes, and forty with 52: what `wg` shows, set again, is shown again to the byte.
+#[test]
+fn large_configurations_survive_the_way_through_wg() {
+    let Some((side, _running)) = start() else { return };
+    let hosts = (0..1u32 << 18).map(|n| format!("10.{}.{}.{}/32", n >> 16, (n >> 8) & 255, n & 255));
+    let mut peers = vec![hosts.collect::<Vec<_>>().join(", ")];
+    peers.extend((0..40).map(|peer| {
+        let ips = (0..52).map(|n| match n % 2 {
+            0 => format!("172.16.{peer}.{}/31", n * 2),
+            _ => format!("fd00:{peer:x}:{n:x}::/48"),
+        });
+        ips.collect::<Vec<_>>().join(", ")
+    }));
+    let text: String = peers
+        .iter()
+        .zip(1u8..)
+        .map(|(ips, number)| {
+            let key = format!("[Peer]\nPublicKey = {}\n", side_key(number));
+            format!("{key}AllowedIPs = {ips}\n\n")
+        })
+        .collect();
+    let file = format!("/proc/{}/root/run/wireguard/large.conf", side.pid());
+    std::fs::write(file, format!("[Interface]\nListenPort = 4242\n\n{text}")).unwrap();
+    side.sh(
+        "cd /run/wireguard && wg setconf wg0 large.conf && wg showconf wg0 > shown && wg setconf wg0 shown && \
+         wg showconf wg0 > again && cmp shown again",
+    )
+    .unwrap();
+    let shown = side
+        .sh("grep AllowedIPs /run/wireguard/shown | sed 's/AllowedIPs = //'")
+        .unwrap();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 41);
+    for (shown, peer) in lines.iter().zip(&peers) {
+        assert!(shown == peer, "{:.80} instead of {:.80}", shown, peer);
+    }
+}
+
+/// A public key that differs by its first byte; which private key it belongs to matters to nobody here.
+fn side_key(number: u8) -> String {
+    let mut bytes = [9; 32];
+    bytes[0] = number;
+    conf::key_text::base64(&bytes).to_string()
+}
+
 /// A default route through the tunnel: mark, policy rules and a firewall line, all made by `wg-quick`.
 #[test]
 fn wg_quick_brings_a_default_route_up_and_down() {
