@@ -19,6 +19,9 @@ use crate::transport::Tun;
 const MOVE_ATTEMPTS: u32 = 3;
 const MOVE_PAUSE: Duration = Duration::from_millis(10);
 
+/// The pause before a port that was taken is tried again.
+const BIND_PAUSE: Duration = Duration::from_secs(1);
+
 /// The worker that follows timers, link and routes.
 pub(crate) struct Worker<T: Tun> {
     shared: Arc<Shared<T>>,
@@ -28,6 +31,8 @@ pub(crate) struct Worker<T: Tun> {
     routing: Notify,
     on_mtu: Option<Box<dyn Fn(usize) + Send>>,
     mtu: usize,
+    /// Whether the device is up but the sockets could not be bound.
+    lacks_sockets: bool,
 }
 
 impl<T: Tun> Worker<T> {
@@ -42,6 +47,7 @@ impl<T: Tun> Worker<T> {
             shared,
             on_mtu,
             mtu: 0,
+            lacks_sockets: false,
         })
     }
 
@@ -52,7 +58,8 @@ impl<T: Tun> Worker<T> {
         self.follow_link();
         loop {
             let fds = [shared.stop.fd(), shared.timer.fd(), self.link.fd(), self.routing.fd()];
-            let ready = match poller.wait(fds, None) {
+            let patience = self.lacks_sockets.then_some(BIND_PAUSE);
+            let ready = match poller.wait(fds, patience) {
                 Ok(ready) => ready,
                 Err(error) => {
                     tracing::error!(%error, "poll failed");
@@ -61,6 +68,9 @@ impl<T: Tun> Worker<T> {
             };
             if ready.is(0) {
                 return;
+            }
+            if !ready.any() {
+                self.bind();
             }
             if ready.is(1) {
                 shared.ring();
@@ -126,17 +136,27 @@ impl<T: Tun> Worker<T> {
             state = self.shared.tun.is_up();
         }
         match state {
-            Ok(true) => {
-                if let Err(error) = self.shared.up() {
-                    tracing::error!(%error, "no UDP socket");
-                }
+            Ok(true) => self.bind(),
+            Ok(false) => {
+                self.lacks_sockets = false;
+                self.shared.down();
             }
-            Ok(false) => self.shared.down(),
             Err(error) => {
                 tracing::info!(%error, "device gone");
                 self.shared.stop.notify();
             }
         }
+    }
+
+    /// Opens the interface; what fails is tried again until it works, the device goes down or another port is set.
+    fn bind(&mut self) {
+        let outcome = self.shared.up();
+        if let Err(error) = &outcome
+            && !self.lacks_sockets
+        {
+            tracing::error!(%error, "no UDP socket");
+        }
+        self.lacks_sockets = outcome.is_err();
     }
 }
 

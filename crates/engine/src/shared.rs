@@ -79,7 +79,7 @@ impl<T: Tun> Shared<T> {
         let old = std::mem::replace(&mut *current, sockets.map(Arc::new));
         drop(current);
         self.changed.notify();
-        Retired(old.as_ref().map_or_else(Weak::new, Arc::downgrade))
+        Retired(old.as_ref().map_or_else(Weak::new, |sockets| sockets.watch()))
     }
 
     /// Ends an access to the control plane: moves its output to `output` and arms the timer.
@@ -181,7 +181,7 @@ impl<T: Tun> Shared<T> {
 /// Sockets that were replaced and that a worker may still be using.
 #[must_use]
 #[derive(Default)]
-pub(crate) struct Retired(Weak<Sockets>);
+pub(crate) struct Retired(Weak<()>);
 
 impl Retired {
     /// Waits until they are closed and their port is free, for a second at most. The caller holds neither lock nor gate.

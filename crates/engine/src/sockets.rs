@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use proto::Endpoint;
@@ -27,6 +28,8 @@ pub(crate) struct Sockets {
     v4: Option<UdpSocket>,
     v6: Option<UdpSocket>,
     port: u16,
+    /// Dropped after the sockets, as the last field: whoever watches it go knows that they are closed.
+    open: Arc<()>,
 }
 
 /// Why datagrams were not sent.
@@ -83,8 +86,18 @@ impl Sockets {
         let port = v6.as_ref().map_or(port, UdpSocket::port);
         match refusal {
             Some(error) if v6.is_none() => Err(error),
-            _ => Ok(Self { v4, v6, port }),
+            _ => Ok(Self {
+                v4,
+                v6,
+                port,
+                open: Arc::new(()),
+            }),
         }
+    }
+
+    /// Returns a reference that is dead once the sockets are closed; the last `Arc` of `Sockets` goes a little before that.
+    pub(crate) fn watch(&self) -> Weak<()> {
+        Arc::downgrade(&self.open)
     }
 
     /// Returns the port that both sockets are bound to.
