@@ -185,6 +185,24 @@ fn an_endpoint_inside_its_own_tunnel_does_no_lasting_harm() {
     });
 }
 
+/// When nobody sends any more, nothing must go round any more.
+#[test]
+fn datagrams_routed_into_their_own_tunnel_do_not_go_round_for_ever() {
+    with_tunnel(Outer::V4, |lab, tunnel, _| {
+        tunnel.ping(1)?;
+        set_endpoint(lab, tunnel, &format!("{}:51821", inner_v4(2)))?;
+        flood(lab);
+        command::until(SOON, || {
+            let before = transfer_bytes(lab)?;
+            std::thread::sleep(Duration::from_millis(500));
+            match transfer_bytes(lab)? - before {
+                0..100_000 => Ok(()),
+                sent => Err(format!("{sent} bytes in half a second of silence")),
+            }
+        })
+    });
+}
+
 /// Sets where the left engine finds the right one.
 fn set_endpoint(lab: &Lab, tunnel: &Tunnel<'_>, endpoint: &str) -> Result<()> {
     let key = tunnel.key(2);

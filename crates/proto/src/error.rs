@@ -88,6 +88,8 @@ drop_reasons! {
     NoPeer => "no-peer",
     /// The peer has no endpoint.
     NoEndpoint => "no-endpoint",
+    /// The outgoing packet is a datagram of the tunnel itself, which routing has led back into it.
+    RoutingLoop => "routing-loop",
     /// The oldest staged packet gave way to a newer one.
     StagedOverflow => "staged-overflow",
     /// The peer did not answer 20 initiations; its staged packets were dropped.

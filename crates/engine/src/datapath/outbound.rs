@@ -7,12 +7,13 @@ use std::io::{ErrorKind, IoSlice};
 use std::net::IpAddr;
 use std::sync::{Arc, MutexGuard};
 
-use proto::{Activity, Counters, DropReason, Route, Transmit};
+use proto::{Activity, Counters, DropReason, Endpoint, Route, SendKey, Transmit};
 use sys::buffer::Buffer;
 
 use super::Progress;
 use super::batch::{Batch, Target};
 use crate::offload::VnetHeader;
+use crate::offload::header::udp_payload;
 use crate::offload::split::Split;
 use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
@@ -118,6 +119,10 @@ impl<T: Tun> Outbound<T> {
             .tunnel
             .route(now(), destination, split.segments() as u32);
         match route {
+            Ok(Route::Send(outbound)) if is_own_datagram(packet, &outbound.key) => {
+                tracing::trace!(%destination, "routed into its own tunnel");
+                self.drop_packet(DropReason::RoutingLoop);
+            }
             Ok(Route::Send(outbound)) => {
                 fill(&mut self.batch, &mut self.output, turn, &split, &outbound, tos);
             }
@@ -185,6 +190,24 @@ impl<T: Tun> Turn<'_, T> {
         }
     }
 
+    /// Sends a batch and returns how many of its datagrams went.
+    fn transmit(&self, batch: &Batch, endpoint: &mut Endpoint, tos: u8) -> u32 {
+        let mut datagrams = 0;
+        let mut note = |count: u32| {
+            Traffic::add(&self.shared.counters.sends, 1);
+            Traffic::add(&self.shared.counters.datagrams_sent, count.into());
+            datagrams += count;
+        };
+        let outcome = match &self.sockets {
+            Some(sockets) => transmit(sockets, batch, endpoint, tos, &mut note),
+            None => Err(SendError::NoSocket),
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(remote = %endpoint.remote, %error, "datagrams not sent");
+        }
+        datagrams
+    }
+
     /// Opens the gate and sends what others left to be sent.
     fn leave(&mut self) {
         if self.gate.take().is_some() {
@@ -192,6 +215,37 @@ impl<T: Tun> Turn<'_, T> {
             self.shared.pump();
         }
     }
+}
+
+/// Sends the datagrams of a batch in one call, or one by one where the path takes no segmented send. Calls `sent` with the
+/// number of datagrams of each call that succeeded.
+fn transmit(
+    sockets: &Sockets,
+    batch: &Batch,
+    endpoint: &mut Endpoint,
+    tos: u8,
+    sent: &mut impl FnMut(u32),
+) -> Result<(), SendError> {
+    let count = batch.count();
+    if count > 1 && sockets.segments() {
+        let segment = Some(batch.segment() as u16);
+        match sockets.send(endpoint, tos, segment, &[IoSlice::new(batch.bytes())]) {
+            Err(SendError::Segmentation(_)) => {}
+            outcome => return outcome.map(|()| sent(count)),
+        }
+    }
+    for datagram in batch.bytes().chunks(batch.segment().max(1)) {
+        sockets.send(endpoint, tos, None, &[IoSlice::new(datagram)])?;
+        sent(1);
+    }
+    Ok(())
+}
+
+/// Tells whether a packet is a datagram of this very keypair, which routing has led back into its own tunnel.
+fn is_own_datagram(packet: &[u8], key: &SendKey) -> bool {
+    udp_payload(packet)
+        .and_then(proto::parse_data_header)
+        .is_some_and(|(index, _)| index.0 == key.remote_index().0)
 }
 
 /// Writes every segment into the batch, which leaves whenever it is full.
@@ -245,63 +299,27 @@ fn flush<T: Tun>(batch: &mut Batch, output: &mut Vec<Transmit>, turn: &mut Turn<
     let shared = turn.shared;
     let mut endpoint = target.endpoint;
     batch.seal();
-    let sent = match &turn.sockets {
-        Some(sockets) => transmit(sockets, batch, &mut endpoint, target.tos),
-        None => Err(SendError::NoSocket),
-    };
-    let (packets, bytes) = (batch.count(), batch.bytes().len() as u64);
+    let (packets, sent) = (batch.count(), turn.transmit(batch, &mut endpoint, target.tos));
+    let bytes = batch.bytes().len().min(sent as usize * batch.segment()) as u64;
     batch.clear();
-    let activity = match &sent {
-        Ok(sends) => {
-            Traffic::add(&shared.counters.sends, *sends);
-            Traffic::add(&shared.counters.datagrams_sent, packets.into());
-            Activity::Sent {
-                packets,
-                bytes,
-                data: true,
-                key: target.key,
-            }
+    let activity = if sent > 0 {
+        Activity::Sent {
+            packets: sent,
+            bytes,
+            data: true,
+            key: target.key,
         }
-        Err(error) => {
-            tracing::debug!(remote = %endpoint.remote, %error, "datagrams not sent");
-            Activity::TransmitFailed
-        }
+    } else {
+        Activity::TransmitFailed
     };
     let mut core = shared.core();
     core.tunnel.handle_activity(now(), target.peer, &activity);
-    if sent.is_err() {
-        core.tunnel.count_drop(DropReason::TransmitFailed, packets.into());
-    }
+    core.tunnel
+        .count_drop(DropReason::TransmitFailed, u64::from(packets - sent));
     if endpoint.source != target.endpoint.source {
         core.tunnel.forget_source(target.peer);
     }
     shared.settle(core, output);
     shared.send(output);
     output.clear();
-}
-
-/// Sends the datagrams of a batch in one call, or one by one where the path takes no segmented send.
-///
-/// Returns the number of calls.
-fn transmit(sockets: &Sockets, batch: &Batch, endpoint: &mut proto::Endpoint, tos: u8) -> Result<u64, SendError> {
-    if batch.count() == 1 {
-        sockets.send(endpoint, tos, None, &[IoSlice::new(batch.bytes())])?;
-        return Ok(1);
-    }
-    if sockets.segments() {
-        match sockets.send(
-            endpoint,
-            tos,
-            Some(batch.segment() as u16),
-            &[IoSlice::new(batch.bytes())],
-        ) {
-            Err(SendError::Segmentation(_)) => {}
-            Err(error) => return Err(error),
-            Ok(()) => return Ok(1),
-        }
-    }
-    for datagram in batch.bytes().chunks(batch.segment().max(1)) {
-        sockets.send(endpoint, tos, None, &[IoSlice::new(datagram)])?;
-    }
-    Ok(batch.count().into())
 }

@@ -104,6 +104,12 @@ impl Headers {
     }
 }
 
+/// Returns the payload of an unfragmented UDP packet.
+pub(crate) fn udp_payload(packet: &[u8]) -> Option<&[u8]> {
+    let headers = Headers::parse(packet).filter(|headers| headers.protocol == UDP)?;
+    packet.get(headers.payload..)
+}
+
 /// Returns the protocol and the offset of what follows the IPv6 extension headers.
 fn skip_extensions(packet: &[u8]) -> Option<(u8, usize)> {
     const HOP_BY_HOP: u8 = 0;
