@@ -148,6 +148,11 @@ impl Running {
         })
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
     /// Asks it to end with SIGTERM.
     pub fn terminate(&self) {
         side::end(self.pid(), Signal::TERM);
