@@ -34,6 +34,9 @@ pub(crate) struct Options {
     write: bool,
 }
 
+/// The heading of the part of docs/benchmarks.md that people write.
+const REMARKS: &str = "## What the figures say";
+
 /// All samples of one engine.
 struct Series {
     engine: Engine,
@@ -78,8 +81,10 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     let text = report::report(&series, rounds, seconds);
     if options.write {
         let path: PathBuf = needs::workspace().join("docs/benchmarks.md");
-        std::fs::create_dir_all(needs::workspace().join("docs")).map_err(|error| format!("docs: {error}"))?;
-        std::fs::write(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        // What people wrote about the figures stays.
+        let remarks = before.find(REMARKS).and_then(|at| before.get(at..)).unwrap_or_default();
+        std::fs::write(&path, format!("{text}\n{remarks}")).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(text)
 }

@@ -91,6 +91,7 @@ impl<T: Tun> Engine<T> {
             tun: self.shared.tun.offloads(),
             udp_gso,
             udp_gro,
+            cipher: proto::cipher_backend(),
             traffic: self.shared.counters.snapshot(),
             drops: DropReason::ALL
                 .iter()

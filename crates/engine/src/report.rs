@@ -64,6 +64,8 @@ pub struct Report {
     pub udp_gso: bool,
     /// Whether several datagrams arrive in one receive (UDP GRO).
     pub udp_gro: bool,
+    /// Who seals and opens transport data: [`proto::cipher_backend`].
+    pub cipher: &'static str,
     /// What the datapath has moved.
     pub traffic: Traffic,
     /// Drops by reason, in the order of [`proto::DropReason::ALL`].

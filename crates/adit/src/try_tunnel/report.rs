@@ -77,6 +77,8 @@ pub(crate) struct Offloads {
     pub(crate) udp_gso: bool,
     /// Several datagrams in one receive.
     pub(crate) udp_gro: bool,
+    /// Who seals and opens: `avx512` or `library`.
+    pub(crate) cipher: &'static str,
     /// Datagrams in the average send of the timed flow's sender.
     pub(crate) datagrams_per_send: f64,
     /// Segments the kernel may put into one super-packet.
@@ -179,6 +181,9 @@ impl fmt::Display for Offloads {
         }
         if self.datagrams_per_send > 0.0 {
             write!(out, "; {:.1} datagrams a send", self.datagrams_per_send)?;
+        }
+        if !self.cipher.is_empty() {
+            write!(out, "; cipher by {}", self.cipher)?;
         }
         Ok(())
     }

@@ -80,6 +80,7 @@ impl Tunnel {
             tun_udp: report.tun.udp,
             udp_gso: report.udp_gso,
             udp_gro: report.udp_gro,
+            cipher: report.cipher,
             datagrams_per_send: datagrams as f64 / (sends as f64).max(1.0),
             max_segments: link.ok().and_then(|link| link.gso_max_segs),
         }
