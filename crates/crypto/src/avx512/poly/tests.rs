@@ -169,9 +169,9 @@ fn the_largest_keys_and_messages_agree_with_the_model() {
 /// Every h near p, reached with r = 1 and blocks that add up to it.
 #[test]
 fn the_last_reduction_is_right_around_p() {
-    // Three whole blocks carry 3 · 2^128, so that their texts need to add up to h - 3 · 2^128 = 2^128 - 5 + offset.
+    // Three whole blocks carry 3 · 2^128, so the rest of p + offset - 8 for their texts to add up to is 2^128 - 5 + offset - 8.
     for offset in 0..16 {
-        let rest = u128::MAX - 4 - 8 + offset;
+        let rest = u128::MAX - 4 - 8 - 8 + offset;
         let message: Vec<u8> = [rest, 4, 4]
             .iter()
             .flat_map(|block: &u128| block.to_le_bytes())
