@@ -278,6 +278,10 @@ impl Columns {
     #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
     fn push(&mut self, ciphertext: &[V; LANES], bytes: usize) {
         let columns = transpose::columns(ciphertext);
+        debug_assert!(
+            self.count + bytes.min(BLOCK).div_ceil(16) <= self.columns.len(),
+            "blocks would be left out"
+        );
         for (place, column) in self.columns.iter_mut().skip(self.count).zip(columns) {
             *place = column;
         }

@@ -10,6 +10,8 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use zeroize::Zeroize;
+
 use crate::crypto::{Message, TransportKey};
 use crate::error::DropReason;
 use crate::handshake::TransportKeys;
@@ -93,9 +95,13 @@ impl SendKey {
     }
 
     /// [`SendKey::seal`] for datagrams of `segment` bytes that stand one behind the other in `row`; the last may be shorter.
-    /// Each takes one of `counters`. Cheapest in eights.
+    /// Each takes one of `counters`; what has none is wiped. Cheapest in eights.
     pub fn seal_row(&self, counters: &[u64], row: &mut [u8], segment: usize) {
         let segment = segment.max(1);
+        let sealable = row.len().min(segment.saturating_mul(counters.len()));
+        let (row, surplus) = row.split_at_mut(sealable);
+        debug_assert!(surplus.is_empty(), "more datagrams than counters");
+        surplus.zeroize();
         let groups = row.chunks_mut(segment.saturating_mul(GROUP));
         for (row, counters) in groups.zip(counters.chunks(GROUP)) {
             let datagrams = row.chunks_mut(segment).zip(counters);

@@ -23,6 +23,7 @@ pub(crate) struct Batch {
     counters: [u64; MAX_SEGMENTS],
     count: usize,
     closed: bool,
+    sealed: bool,
     target: Option<Target>,
 }
 
@@ -51,6 +52,7 @@ impl Batch {
             counters: [0; MAX_SEGMENTS],
             count: 0,
             closed: false,
+            sealed: false,
             target: None,
         })
     }
@@ -71,10 +73,10 @@ impl Batch {
 
     /// Makes room for one more datagram of `len` bytes, which [`Batch::accepts`]; returns where its plaintext belongs.
     ///
-    /// Returns `None` if it is longer than any datagram can be.
+    /// Returns `None` if it is longer than any datagram can be, and once the batch is sealed.
     pub(crate) fn push(&mut self, target: &Target, counter: u64, len: usize) -> Option<&mut [u8]> {
         let end = self.used.checked_add(len)?;
-        if end > MAX_BATCH_LEN {
+        if self.sealed || end > MAX_BATCH_LEN {
             return None;
         }
         *self.counters.get_mut(self.count)? = counter;
@@ -89,8 +91,11 @@ impl Batch {
             .get_mut(start + proto::DATA_HEADER_LEN..end.checked_sub(proto::TAG_LEN)?)
     }
 
-    /// Seals all datagrams; the batch takes no more until it is cleared.
+    /// Seals all datagrams; the batch takes no more until it is cleared. Done once: a second time would undo the first.
     pub(crate) fn seal(&mut self) {
+        if std::mem::replace(&mut self.sealed, true) {
+            return;
+        }
         self.closed = true;
         let row = self.buffer.get_mut(..self.used).unwrap_or_default();
         let counters = self.counters.get(..self.count).unwrap_or_default();
@@ -125,6 +130,7 @@ impl Batch {
         self.used = 0;
         self.count = 0;
         self.closed = false;
+        self.sealed = false;
         self.target = None;
     }
 

@@ -224,3 +224,45 @@ fn bounds() {
         assert_eq!(value(after), times(add(value(h), (1, block)), r & CLAMP));
     }
 }
+
+#[test]
+fn the_last_reduction_carries_from_every_state_within_the_bounds() {
+    if Wide::detect().is_none() {
+        eprintln!("SKIPPED: the CPU has no AVX-512 with IFMA");
+        return;
+    }
+    // SAFETY: the CPU's features were just detected.
+    unsafe { finishes() };
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
+fn finishes() {
+    let mut seed = 7_u64;
+    let mut next = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        seed >> 20
+    };
+    for _ in 0..20_000 {
+        // Near a multiple of the limb's size, where carries ripple.
+        let mut near = |bits: u32, most: u32| {
+            let multiple = match next() % 3 {
+                0 => 1 << bits,
+                1 => next() % (1 << (most - bits)) << bits,
+                _ => next() % (1 << most),
+            };
+            (multiple + next() % 13).saturating_sub(6).min((1 << most) - 1)
+        };
+        let h = [(44, 50), (44, 44), (42, 42)].map(|(bits, most)| near(bits, most));
+        for pad in [
+            0,
+            u128::MAX,
+            u128::from(next()) << 84 | u128::from(next()) << 42 | u128::from(next()),
+        ] {
+            let mut poly = Poly::with_keys(halves(&[0; LANES]), halves(&[pad; LANES]));
+            poly.h = h.map(|limb| from_lanes(&[limb; LANES]));
+            let [low, middle, high] = h.map(u128::from);
+            let value = add((0, low + (middle << 44)), (high >> 40, high << 88));
+            assert_eq!(poly.finish(), [value.1.wrapping_add(pad); LANES], "{h:x?}");
+        }
+    }
+}
