@@ -35,6 +35,25 @@ fn background(side: &Side, name: &str) -> Result<String> {
     ]))
 }
 
+/// What a container usually has: `CAP_NET_ADMIN`, but no way into other namespaces.
+#[test]
+fn no_other_privilege_than_net_admin_is_needed() {
+    if !ready() {
+        return;
+    }
+    let side = Side::new().unwrap();
+    let line = format!(
+        "setpriv --bounding-set=-all,+net_admin --inh-caps=-all,+net_admin {} -f",
+        engine::aditd().display()
+    );
+    let _running = Running::start(&Engine::other("adit", &line), &side).unwrap();
+    side.sh("ip link set wg0 up mtu 1300").unwrap();
+    command::until(SOON, || {
+        side.sh("wg set wg0 listen-port 0 && test $(wg show wg0 listen-port) != 0")
+    })
+    .unwrap();
+}
+
 #[test]
 fn background_start_returns_when_the_socket_answers() {
     if !ready() {

@@ -213,7 +213,7 @@ fn set_endpoint(lab: &Lab, tunnel: &Tunnel<'_>, endpoint: &str) -> Result<()> {
 
 /// Sends many packets from left to right, which may be lost.
 fn flood(lab: &Lab) {
-    let _ = lab.left.sh(&format!("ping -q -f -c 200 -s 1300 -W 1 {}", inner_v4(2)));
+    let _ = lab.left.sh(&format!("ping -q -f -c 200 -s 1392 -W 1 {}", inner_v4(2)));
 }
 
 /// How many bytes the left engine has sent to the right one.

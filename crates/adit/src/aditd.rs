@@ -140,7 +140,7 @@ fn create(interface: &str) -> io::Result<Tun> {
 fn start(tun: Tun, socket: Socket) -> io::Result<Engine<Tun>> {
     // Before there is something to leave behind.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(because("cannot handle signals"))?;
-    let on_mtu = super_packets::fit_segments(tun.index()?)?;
+    let on_mtu = super_packets::fit_segments(tun.name())?;
     let options = Options {
         tun,
         uapi: Some(socket),

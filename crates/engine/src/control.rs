@@ -106,7 +106,7 @@ impl<T: Tun> Worker<T> {
 
     fn hear_routing(&mut self) {
         let mut changed = false;
-        if let Err(error) = self.routing.read(|event| changed |= !matches!(event, Event::Link(_))) {
+        if let Err(error) = self.routing.read(|event| changed |= concerns_ipv4(&event)) {
             tracing::warn!(%error, "routing news lost");
         }
         if changed {
@@ -157,6 +157,16 @@ impl<T: Tun> Worker<T> {
             tracing::error!(%error, "no UDP socket");
         }
         self.lacks_sockets = outcome.is_err();
+    }
+}
+
+/// Whether sticky IPv4 sources may be lost by it; those of IPv6 name no interface.
+fn concerns_ipv4(event: &Event) -> bool {
+    match event {
+        Event::Link(_) => false,
+        Event::Address(change) => change.address.is_ipv4(),
+        Event::Route(change) => change.destination.is_ipv4(),
+        Event::Lost => true,
     }
 }
 

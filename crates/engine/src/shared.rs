@@ -14,7 +14,7 @@ use sys::wake::EventFd;
 use crate::gate::Gate;
 use crate::icmp;
 use crate::report::Counters;
-use crate::sockets::{SendError, Sockets};
+use crate::sockets::{Patience, SendError, Sockets};
 use crate::transport::Tun;
 
 /// The control plane and what belongs under its lock.
@@ -113,10 +113,11 @@ impl<T: Tun> Shared<T> {
             return;
         }
         let Some(sockets) = self.sockets() else { return };
+        let mut patience = Patience::new();
         for transmit in output {
             let mut endpoint = transmit.endpoint;
             let payload = [IoSlice::new(&transmit.payload)];
-            match sockets.send(&mut endpoint, transmit.tos, None, &payload) {
+            match sockets.send(&mut endpoint, transmit.tos, None, &payload, &mut patience) {
                 Ok(()) => {
                     let mut core = self.core();
                     core.tunnel.handle_transmitted(now(), transmit);

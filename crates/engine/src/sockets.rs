@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::Endpoint;
 use sys::errno::{EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, EIO, EMSGSIZE, ENETUNREACH, ENODEV};
@@ -16,9 +16,6 @@ use thiserror::Error;
 
 /// Attempts to find one random port that is free for both families.
 const PORT_ATTEMPTS: usize = 100;
-
-/// How long a send waits for room in a socket buffer before the datagrams are dropped.
-const SEND_PATIENCE: Duration = Duration::from_millis(250);
 
 /// What a send from a source that the host has lost, or by an interface that is gone, may end in.
 const LOST_SOURCE: [i32; 5] = [EINVAL, ENETUNREACH, EADDRNOTAVAIL, EHOSTUNREACH, ENODEV];
@@ -30,6 +27,27 @@ pub(crate) struct Sockets {
     port: u16,
     /// Dropped after the sockets, as the last field: whoever watches it go knows that they are closed.
     open: Arc<()>,
+}
+
+/// How long the sends of one turn may wait, all together, for room in a full socket buffer. It rides out a hiccup; where the
+/// network is slower than what is to be sent, datagrams are dropped rather than everything else held up.
+pub(crate) struct Patience(Duration);
+
+impl Patience {
+    /// That of a fresh turn.
+    pub(crate) fn new() -> Self {
+        Self(Duration::from_millis(10))
+    }
+
+    /// Waits for room and tells whether there is some.
+    fn wait(&mut self, socket: &UdpSocket) -> io::Result<bool> {
+        let start = Instant::now();
+        let room = !self.0.is_zero() && sys::poll::writable(socket.as_fd(), self.0)?;
+        // At least a little, so that a socket that only claims to have room does not hold us for ever.
+        let spent = start.elapsed().max(Duration::from_micros(100));
+        self.0 = self.0.saturating_sub(spent);
+        Ok(room)
+    }
 }
 
 /// Why datagrams were not sent.
@@ -129,6 +147,7 @@ impl Sockets {
         tos: u8,
         segment: Option<u16>,
         payload: &[IoSlice<'_>],
+        patience: &mut Patience,
     ) -> Result<(), SendError> {
         let socket = match endpoint.remote {
             SocketAddr::V4(_) => &self.v4,
@@ -148,7 +167,7 @@ impl Sockets {
             };
             let errno = error.raw_os_error().unwrap_or(0);
             if error.kind() == ErrorKind::WouldBlock {
-                if !sys::poll::writable(socket.as_fd(), SEND_PATIENCE)? {
+                if !patience.wait(socket)? {
                     return Err(error.into());
                 }
             } else if segment.is_some() && [EINVAL, EIO, EMSGSIZE].contains(&errno) {

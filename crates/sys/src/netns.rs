@@ -6,10 +6,10 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
 
+use rustix::fs::fstat;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 const CURRENT: &str = "/proc/thread-self/ns/net";
@@ -69,11 +69,8 @@ impl Netns {
     /// # Errors
     /// That of `fstat(2)`.
     pub fn is(&self, other: &Self) -> io::Result<bool> {
-        let identity = |namespace: &Self| -> io::Result<(u64, u64)> {
-            let metadata = File::from(namespace.fd.try_clone()?).metadata()?;
-            Ok((metadata.dev(), metadata.ino()))
-        };
-        Ok(identity(self)? == identity(other)?)
+        let (here, there) = (fstat(&self.fd)?, fstat(&other.fd)?);
+        Ok((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino))
     }
 
     /// Moves the calling thread here for good.
@@ -84,7 +81,8 @@ impl Netns {
         Ok(move_into_link_name_space(self.fd(), Some(LinkNameSpaceType::Network))?)
     }
 
-    /// Runs `work` on a thread of its own in this namespace and returns its result.
+    /// Runs `work` in this namespace and returns its result: on a thread of its own, or on the caller's if that is there
+    /// already, which takes no privilege.
     ///
     /// # Errors
     /// Those of [`Netns::enter`], and out of threads.
@@ -92,6 +90,9 @@ impl Netns {
     /// # Panics
     /// When `work` does.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> io::Result<R> {
+        if Self::current().and_then(|here| self.is(&here)).unwrap_or(false) {
+            return Ok(work());
+        }
         on_own_thread(|| {
             self.enter()?;
             Ok(work())

@@ -248,8 +248,21 @@ impl Tun {
     /// # Errors
     /// When the interface is gone.
     pub fn is_up(&self) -> io::Result<bool> {
-        let flags = self.ask_interface(libc::SIOCGIFFLAGS as libc::Ioctl)?.short();
-        Ok(libc::c_int::from(flags) & libc::IFF_UP != 0)
+        match self.ask_interface(libc::SIOCGIFFLAGS as libc::Ioctl) {
+            Ok(answer) => Ok(libc::c_int::from(answer.short()) & libc::IFF_UP != 0),
+            // It has moved to a namespace that we may not enter.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.probe(),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the descriptor itself: nothing can be written to an interface that is up (`EINVAL`) or down (`EIO`).
+    fn probe(&self) -> io::Result<bool> {
+        match rustix::io::write(&self.fd, &[]) {
+            Ok(_) | Err(rustix::io::Errno::INVAL) => Ok(true),
+            Err(rustix::io::Errno::IO) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Starts to listen for link news in the namespace that the interface is in now.

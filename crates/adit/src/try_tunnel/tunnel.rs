@@ -115,7 +115,9 @@ impl End {
             .map_err(explain("create a TUN device"))?;
         let index = link::index(&mut side.netlink, DEVICE).map_err(io::Error::other)?;
         link::set_mtu(&mut side.netlink, index, MTU).map_err(io::Error::other)?;
-        let on_mtu = side.namespace.run(|| super_packets::fit_segments(index))??;
+        let on_mtu = side
+            .namespace
+            .run(|| super_packets::fit_segments(DEVICE.to_owned()))??;
         let options = Options {
             tun,
             uapi: None,

@@ -17,7 +17,7 @@ use crate::offload::header::udp_payload;
 use crate::offload::split::Split;
 use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
-use crate::sockets::{SendError, Sockets};
+use crate::sockets::{Patience, SendError, Sockets};
 use crate::transport::{Tun, VNET_LEN};
 use crate::{ecn, icmp};
 
@@ -67,6 +67,7 @@ impl<T: Tun> Outbound<T> {
             shared: &shared,
             gate: None,
             sockets: shared.sockets(),
+            patience: Patience::new(),
         };
         let mut bytes = 0;
         for reads in 0..READS_PER_TURN {
@@ -152,7 +153,11 @@ impl<T: Tun> Outbound<T> {
     fn refuse(&mut self, reason: DropReason, destination: IpAddr, len: usize) {
         tracing::trace!(%destination, reason = reason.name(), "no way out");
         self.drop_packet(reason);
-        let Some(packet) = self.packet.get(VNET_LEN..len) else {
+        // A device that comes up is a moment ahead of its sockets; its first packet must not be told that all is in vain.
+        if reason == DropReason::InterfaceDown {
+            return;
+        }
+        let Some(answer) = self.packet.get(VNET_LEN..len).and_then(icmp::unreachable) else {
             return;
         };
         let allowed = {
@@ -163,10 +168,7 @@ impl<T: Tun> Outbound<T> {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             limiter.allow(sys::clock::boottime_nanos())
         };
-        if !allowed {
-            return;
-        }
-        if let Some(answer) = icmp::unreachable(packet) {
+        if allowed {
             // The sender sees no answer if the device refuses it, which is what it would see anyway.
             let _ = self
                 .shared
@@ -181,6 +183,7 @@ struct Turn<'a, T> {
     shared: &'a Shared<T>,
     gate: Option<MutexGuard<'a, ()>>,
     sockets: Option<Arc<Sockets>>,
+    patience: Patience,
 }
 
 impl<T: Tun> Turn<'_, T> {
@@ -191,7 +194,7 @@ impl<T: Tun> Turn<'_, T> {
     }
 
     /// Sends a batch and returns how many of its datagrams went.
-    fn transmit(&self, batch: &Batch, endpoint: &mut Endpoint, tos: u8) -> u32 {
+    fn transmit(&mut self, batch: &Batch, endpoint: &mut Endpoint, tos: u8) -> u32 {
         let mut datagrams = 0;
         let mut note = |count: u32| {
             Traffic::add(&self.shared.counters.sends, 1);
@@ -199,7 +202,7 @@ impl<T: Tun> Turn<'_, T> {
             datagrams += count;
         };
         let outcome = match &self.sockets {
-            Some(sockets) => transmit(sockets, batch, endpoint, tos, &mut note),
+            Some(sockets) => transmit(sockets, batch, endpoint, tos, &mut self.patience, &mut note),
             None => Err(SendError::NoSocket),
         };
         if let Err(error) = outcome {
@@ -224,18 +227,19 @@ fn transmit(
     batch: &Batch,
     endpoint: &mut Endpoint,
     tos: u8,
+    patience: &mut Patience,
     sent: &mut impl FnMut(u32),
 ) -> Result<(), SendError> {
     let count = batch.count();
     if count > 1 && sockets.segments() {
         let segment = Some(batch.segment() as u16);
-        match sockets.send(endpoint, tos, segment, &[IoSlice::new(batch.bytes())]) {
+        match sockets.send(endpoint, tos, segment, &[IoSlice::new(batch.bytes())], patience) {
             Err(SendError::Segmentation(_)) => {}
             outcome => return outcome.map(|()| sent(count)),
         }
     }
     for datagram in batch.bytes().chunks(batch.segment().max(1)) {
-        sockets.send(endpoint, tos, None, &[IoSlice::new(datagram)])?;
+        sockets.send(endpoint, tos, None, &[IoSlice::new(datagram)], patience)?;
         sent(1);
     }
     Ok(())

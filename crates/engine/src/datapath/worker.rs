@@ -50,6 +50,8 @@ pub(crate) struct First<T: Tun> {
     /// How often to look for more before sleeping.
     looks: u32,
     holds_buffers: bool,
+    /// Whether the last read of the TUN failed.
+    failed: bool,
 }
 
 /// The worker that helps.
@@ -77,6 +79,7 @@ pub(crate) fn workers<T: Tun>(shared: &Arc<Shared<T>>) -> std::io::Result<(First
         window: Window::default(),
         looks: 0,
         holds_buffers: false,
+        failed: false,
     };
     let second = Second {
         shared: Arc::clone(shared),
@@ -119,8 +122,13 @@ impl<T: Tun> First<T> {
                 Ok(Progress::Nothing)
             };
             match read {
-                Ok(read) => self.note(received, read),
+                Ok(read) => {
+                    self.failed = false;
+                    self.note(received, read);
+                }
                 Err(error) if shared.tun.is_up().is_err() => return self.fail("TUN", &error),
+                // One packet may be unreadable; a device that fails again is down.
+                Err(_) if !std::mem::replace(&mut self.failed, true) => {}
                 Err(error) => {
                     tracing::debug!(%error, "TUN read failed");
                     if self

@@ -104,10 +104,19 @@ impl Headers {
     }
 }
 
-/// Returns the payload of an unfragmented UDP packet.
+/// Returns the payload of a UDP packet, or of the first fragment of one.
 pub(crate) fn udp_payload(packet: &[u8]) -> Option<&[u8]> {
-    let headers = Headers::parse(packet).filter(|headers| headers.protocol == UDP)?;
-    packet.get(headers.payload..)
+    const FRAGMENT: u8 = 44;
+    const OFFSET: u16 = 0x1fff;
+    let (protocol, transport) = match packet.first()? >> 4 {
+        4 if read_u16(packet, 6) & OFFSET == 0 => (*packet.get(9)?, usize::from(packet.first()? & 0x0f) * 4),
+        6 => match skip_extensions(packet)? {
+            (FRAGMENT, at) if read_u16(packet, at + 2) & !7 == 0 => (*packet.get(at)?, at + 8),
+            other => other,
+        },
+        _ => return None,
+    };
+    packet.get(transport + 8..).filter(|_| protocol == UDP)
 }
 
 /// Returns the protocol and the offset of what follows the IPv6 extension headers.
@@ -158,4 +167,33 @@ pub(crate) fn write_u16(bytes: &mut [u8], at: usize, value: u16) {
 
 pub(crate) fn write_u32(bytes: &mut [u8], at: usize, value: u32) {
     write(bytes, at, value.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_payload_of_a_first_fragment_is_found_and_that_of_others_is_not() {
+        let mut v4 = vec![0; 40];
+        v4[0] = 0x46;
+        v4[9] = UDP;
+        v4[32..].fill(7);
+        assert_eq!(udp_payload(&v4), Some(&[7; 8][..]));
+        v4[6] = 0x20;
+        assert_eq!(udp_payload(&v4), Some(&[7; 8][..]), "more fragments");
+        v4[7] = 1;
+        assert_eq!(udp_payload(&v4), None, "not the first");
+        let mut v6 = vec![0; 64];
+        v6[0] = 0x60;
+        v6[6] = UDP;
+        assert_eq!(udp_payload(&v6).map(<[u8]>::len), Some(16));
+        (v6[6], v6[40], v6[43]) = (44, UDP, 1);
+        assert_eq!(udp_payload(&v6).map(<[u8]>::len), Some(8), "more fragments");
+        v6[43] = 8;
+        assert_eq!(udp_payload(&v6), None, "not the first");
+        for len in 0..64 {
+            let _ = (udp_payload(&v4[..len.min(40)]), udp_payload(&v6[..len]));
+        }
+    }
 }

@@ -58,11 +58,14 @@ struct Client {
 
 impl<'a> Server<'a> {
     fn new(socket: Socket, device: &'a dyn Device, stop: &'a EventFd) -> io::Result<Self> {
-        let watch = socket.watch().or_else(|error| match error.kind() {
+        let watch = socket.watch().unwrap_or_else(|error| match error.kind() {
             // Gone before it was watched; the loop finds out.
-            io::ErrorKind::NotFound => Ok(None),
-            _ => Err(error),
-        })?;
+            io::ErrorKind::NotFound => None,
+            _ => {
+                tracing::warn!(%error, "the removal of the control socket will not be noticed");
+                None
+            }
+        });
         Ok(Self {
             socket,
             device,

@@ -247,7 +247,7 @@ fn finishes() {
         let mut near = |bits: u32, most: u32| {
             let multiple = match next() % 3 {
                 0 => 1 << bits,
-                1 => next() % (1 << (most - bits)) << bits,
+                1 => (next() % (1 << (most - bits))) << bits,
                 _ => next() % (1 << most),
             };
             (multiple + next() % 13).saturating_sub(6).min((1 << most) - 1)
