@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sys::errno::{EHOSTUNREACH, EINVAL, ENETUNREACH};
 use sys::notify::{Event, Notify, Topics};
 use sys::poll::Poller;
 
@@ -183,8 +184,12 @@ fn forget_lost_sources<T: Tun>(shared: &Shared<T>) {
         .collect();
     drop(core);
     for (peer, remote, source) in sticky {
-        let interface = sys::route::route_interface(remote.ip(), Some(source.address), fwmark);
-        if !interface.is_ok_and(|interface| interface == source.interface) {
+        let lost = match sys::route::route_interface(remote.ip(), Some(source.address), fwmark) {
+            Ok(interface) => interface != source.interface,
+            // An answer that could not be had, for want of descriptors or time, says nothing.
+            Err(error) => [EINVAL, ENETUNREACH, EHOSTUNREACH].contains(&error.raw_os_error().unwrap_or(0)),
+        };
+        if lost {
             tracing::debug!(%remote, source = %source.address, "sticky source forgotten");
             shared.core().tunnel.forget_source(peer);
         }

@@ -55,6 +55,7 @@ impl<T: Tun> Outbound<T> {
         self.packet.release();
         self.scratch.release();
         self.batch.release();
+        self.output = Vec::new();
     }
 
     /// Forwards packets until the TUN runs dry or the turn is over.
