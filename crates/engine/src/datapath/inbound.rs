@@ -2,7 +2,7 @@
 //!
 //! A run is a row of datagrams with the same receiver index. Its datagrams are opened in place without a lock; the
 //! replay window, the timers and the sources are checked once per run. What passed is written to the TUN as
-//! super-packets, in the order of arrival.
+//! super-packets, each flow in its order.
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::IpAddr;
