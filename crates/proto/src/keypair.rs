@@ -169,25 +169,25 @@ impl RecvKey {
     pub fn open<'a>(&self, datagram: &'a mut [u8]) -> Result<(Authenticated, &'a mut [u8]), DropReason> {
         let len = datagram.len();
         let mut outcome = Err(DropReason::BadLength);
-        self.open_row(datagram, len, &mut |_, verdict| outcome = verdict);
+        self.open_run(&mut std::iter::once(&mut *datagram), &mut |_, verdict| {
+            outcome = verdict
+        });
         let plaintext = datagram.get_mut(DATA_HEADER_LEN..len.saturating_sub(TAG_LEN));
         Ok((outcome?, plaintext.ok_or(DropReason::BadLength)?))
     }
 
-    /// [`RecvKey::open`] for datagrams of `segment` bytes that stand one behind the other in `row`; the last may be shorter.
-    /// `verdict` gets the position of each, in order, with its proof or the reason to drop it. Cheapest in eights.
-    pub fn open_row(
+    /// [`RecvKey::open`] for several datagrams, wherever they stand. `verdict` gets the position of each, in order, with its
+    /// proof or the reason to drop it. Cheapest in eights of equal length.
+    pub fn open_run(
         &self,
-        row: &mut [u8],
-        segment: usize,
+        datagrams: &mut dyn Iterator<Item = &mut [u8]>,
         verdict: &mut dyn FnMut(usize, Result<Authenticated, DropReason>),
     ) {
-        let segment = segment.max(1);
-        let groups = row.chunks_mut(segment.saturating_mul(GROUP));
-        for (row, first) in groups.zip((0..).step_by(GROUP)) {
+        for first in (0..).step_by(GROUP) {
             let mut counters = [None; GROUP];
-            let datagrams = row.chunks_mut(segment).zip(&mut counters);
-            let (mut messages, count) = group(datagrams.map(|(datagram, place)| {
+            // In this order: what has no place is left for the next group.
+            let placed = counters.iter_mut().zip(&mut *datagrams);
+            let (mut messages, count) = group(placed.map(|(place, datagram)| {
                 *place = parse_data_header(datagram).map(|(_, counter)| counter);
                 let body = place.and_then(|_| datagram.get_mut(DATA_HEADER_LEN..));
                 Message {
@@ -209,6 +209,9 @@ impl RecvKey {
                 };
                 verdict(first + position, outcome);
             });
+            if count < GROUP {
+                return;
+            }
         }
     }
 
@@ -415,7 +418,7 @@ pub(crate) mod tests {
                 row[forged * segment + 20] ^= 1;
             }
             let mut verdicts = Vec::new();
-            receive.open_row(&mut row, segment, &mut |position, verdict| {
+            receive.open_run(&mut row.chunks_mut(segment.max(1)), &mut |position, verdict| {
                 assert_eq!(position, verdicts.len());
                 verdicts.push(verdict.map(|proof| proof.counter()));
             });

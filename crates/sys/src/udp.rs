@@ -18,7 +18,7 @@ mod address;
 mod cmsg;
 mod recv;
 
-pub use recv::{MAX_SLOTS, RecvBatch, RecvSlot, SLOT_LEN};
+pub use recv::{Datagram, MAX_SLOTS, Origin, RecvBatch, SLOT_LEN};
 
 /// Bytes asked for each way: several super-packets in flight, with the overhead that the kernel counts in.
 const BUFFER_LEN: usize = 7 << 20;

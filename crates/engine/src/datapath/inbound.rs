@@ -1,8 +1,8 @@
 //! From the network to the TUN: one `recvmmsg`, one index lookup per run, one commit per run, one gathered write.
 //!
-//! A run is a row of datagrams with the same receiver index. Its datagrams are opened in place without a lock; the
-//! replay window, the timers and the sources are checked once per run. What passed is written to the TUN as
-//! super-packets, each flow in its order.
+//! A run is a row of datagrams with the same receiver index and the same way here, over as many slots as it goes on. Its
+//! datagrams are opened in place without a lock; the replay window, the timers and the sources are checked once per run.
+//! What passed is written to the TUN as super-packets, each flow in its order.
 
 use std::io::{ErrorKind, IoSlice};
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use proto::{Activity, Authenticated, DropReason, Endpoint, LocalIndex, RecvKey, StickySource};
 use sys::errno::EINVAL;
-use sys::udp::{RecvBatch, RecvSlot, UdpSocket};
+use sys::udp::{Datagram, MAX_SLOTS, Origin, RecvBatch, UdpSocket};
 
 use super::Progress;
 use crate::ecn;
@@ -21,28 +21,30 @@ use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
 use crate::transport::{Offloads, Tun};
 
-/// Slots of one `recvmmsg`, each of 64 KiB of address space, touched on use.
-const SLOTS: usize = 8;
-
 /// The direction from the peers to the TUN: its buffers.
 pub(crate) struct Inbound<T: Tun> {
     shared: Arc<Shared<T>>,
     batch: RecvBatch,
     opened: Opened,
-    packets: Vec<Packet>,
+    packets: Vec<Place>,
     coalescer: Coalescer,
 }
 
-/// The datagrams of the current run that have been opened, position by position.
+/// The datagrams of the current run.
 #[derive(Default)]
 struct Opened {
+    /// Where each stands.
+    places: Vec<Place>,
+    /// Those that are authentic, and where the plaintext of each stands.
     tokens: Vec<Authenticated>,
-    plaintexts: Vec<Range<usize>>,
+    plaintexts: Vec<Place>,
+    /// Which of these are no replays.
     fresh: Vec<bool>,
 }
 
-/// An inner packet that may be delivered: where it stands in the receive buffer.
-struct Packet {
+/// Bytes of a slot.
+#[derive(Clone)]
+struct Place {
     slot: usize,
     range: Range<usize>,
 }
@@ -52,7 +54,7 @@ impl<T: Tun> Inbound<T> {
         let Offloads { checksum, tcp, udp } = shared.tun.offloads();
         Ok(Self {
             shared,
-            batch: RecvBatch::new(SLOTS)?,
+            batch: RecvBatch::new(MAX_SLOTS)?,
             opened: Opened::default(),
             packets: Vec::new(),
             coalescer: Coalescer::with(Accepts { checksum, tcp, udp }),
@@ -64,14 +66,18 @@ impl<T: Tun> Inbound<T> {
         self.batch.release();
     }
 
-    /// Receives once, up to eight slots, so that a flood on one socket hides neither the other nor the TUN.
+    /// Receives once, so that a flood on one socket hides neither the other nor the TUN.
     pub(crate) fn drain(&mut self, socket: &UdpSocket) -> Progress {
         match socket.recv(&mut self.batch) {
             Ok(0) => Progress::Nothing,
-            Ok(slots) => {
+            Ok(_) => {
                 Traffic::add(&self.shared.counters.receives, 1);
-                self.receive(slots);
-                if slots < SLOTS { Progress::Dry } else { Progress::More }
+                self.receive();
+                if self.batch.is_full() {
+                    Progress::More
+                } else {
+                    Progress::Dry
+                }
             }
             Err(error) => {
                 // Errors that the network reports on a socket (unreachable, refused) concern a past datagram.
@@ -83,20 +89,47 @@ impl<T: Tun> Inbound<T> {
         }
     }
 
-    /// Handles the first `slots` slots of the batch.
-    fn receive(&mut self, slots: usize) {
+    /// Handles what the batch holds, run by run.
+    fn receive(&mut self) {
         let shared = Arc::clone(&self.shared);
+        let truncated = self.batch.truncated() as u64;
+        if truncated > 0 {
+            shared.core().tunnel.count_drop(DropReason::BadLength, truncated);
+        }
         let mut datagrams = 0;
-        for index in 0..slots {
-            let Some(slot) = self.batch.slot(index) else { continue };
-            if slot.truncated {
-                shared.core().tunnel.count_drop(DropReason::BadLength, 1);
-                continue;
+        let mut at = Place { slot: 0, range: 0..0 };
+        while let Some(run) = Run::from(&mut self.batch, &at, &mut self.opened.places) {
+            match run.local {
+                None => handle_control(&shared, run.origin, &mut self.batch, &at),
+                Some(local) => self.open(&shared, local, &run),
             }
-            datagrams += open_slot(&shared, index, slot, &mut self.opened, &mut self.packets);
+            datagrams += self.opened.places.len() as u64;
+            at = run.end;
         }
         Traffic::add(&shared.counters.datagrams_received, datagrams);
         self.deliver();
+    }
+
+    /// Handles a run of transport data.
+    fn open(&mut self, shared: &Shared<T>, local: LocalIndex, run: &Run) {
+        let key = shared.core().tunnel.receiver(now(), local);
+        match key {
+            Ok(key) => {
+                open(shared, &key, &mut self.batch, &mut self.opened);
+                finish(
+                    shared,
+                    &key,
+                    &run.origin,
+                    &mut self.batch,
+                    &mut self.opened,
+                    &mut self.packets,
+                );
+            }
+            Err(reason) => {
+                let count = self.opened.places.len() as u64;
+                shared.core().tunnel.count_drop(reason, count);
+            }
+        }
     }
 
     /// Writes the packets that passed to the TUN.
@@ -105,7 +138,7 @@ impl<T: Tun> Inbound<T> {
         let packets = self
             .packets
             .iter()
-            .filter_map(|packet| batch.bytes(packet.slot).get(packet.range.clone()));
+            .filter_map(|place| batch.bytes(place.slot).get(place.range.clone()));
         write_joined(&self.shared, &mut self.coalescer, packets);
         self.packets.clear();
     }
@@ -141,93 +174,78 @@ fn write_joined<'b, T: Tun>(
     }
 }
 
-/// Handles the datagrams of one slot and returns how many there were.
-fn open_slot<T: Tun>(
-    shared: &Shared<T>,
-    index: usize,
-    slot: RecvSlot<'_>,
-    opened: &mut Opened,
-    packets: &mut Vec<Packet>,
-) -> u64 {
-    let RecvSlot {
-        bytes, segment, tos, ..
-    } = slot;
-    let source = Endpoint {
-        remote: slot.remote,
-        // Only IPv4 routing is asked for the interface; with IPv6 it would force one.
-        source: slot.local.map(|address| StickySource {
-            address,
-            interface: if address.is_ipv4() { slot.interface } else { 0 },
-        }),
-    };
-    let place = Place {
-        slot: index,
-        tos,
-        source,
-    };
-    let segment = segment.max(1);
-    let mut start = 0;
-    while start < bytes.len() {
-        let rest = bytes.get_mut(start..).unwrap_or_default();
-        let local = index_of(rest.get(..segment.min(rest.len())).unwrap_or_default());
-        let same = |datagram: &&[u8]| local.is_some() && index_of(datagram) == local;
-        let run = rest.chunks(segment).take_while(same).count().max(1);
-        let end = (run * segment).min(rest.len());
-        let row = rest.get_mut(..end).unwrap_or_default();
-        match local {
-            None => handle_control(shared, source, row),
-            Some(local) => {
-                let key = shared.core().tunnel.receiver(now(), local);
-                match key {
-                    Ok(key) => {
-                        open_row(shared, &key, start, row, segment, opened);
-                        finish(shared, &key, &place, bytes, opened, packets);
-                    }
-                    Err(reason) => shared.core().tunnel.count_drop(reason, run as u64),
-                }
-            }
-        }
-        start += end;
+/// A row of datagrams that name the same key and came the same way.
+struct Run {
+    origin: Origin,
+    /// Their receiver index. A datagram that has none, because it is no transport data, is a run of its own.
+    local: Option<LocalIndex>,
+    /// Where it ends.
+    end: Place,
+}
+
+impl Run {
+    /// Returns the run that begins where `start` ends, unless nothing follows; `places` gets its datagrams.
+    fn from(batch: &mut RecvBatch, start: &Place, places: &mut Vec<Place>) -> Option<Self> {
+        places.clear();
+        let mut datagrams = batch.datagrams_mut(start.slot, start.range.end);
+        let first = datagrams.next()?;
+        let (origin, local) = (first.origin, index_of(first.bytes));
+        let same = |next: &Datagram<'_>| local.is_some() && index_of(next.bytes) == local && next.origin == origin;
+        let place = |datagram: Datagram<'_>| Place {
+            slot: datagram.slot,
+            range: datagram.range,
+        };
+        let origin = *origin;
+        places.push(place(first));
+        places.extend(datagrams.take_while(same).map(place));
+        let end = places.last()?.clone();
+        Some(Self { origin, local, end })
     }
-    bytes.len().div_ceil(segment) as u64
 }
 
 fn index_of(datagram: &[u8]) -> Option<LocalIndex> {
     proto::parse_data_header(datagram).map(|(local, _)| local)
 }
 
-/// Where the datagrams of a run stand and came from.
-struct Place {
-    slot: usize,
-    tos: u8,
-    source: Endpoint,
+/// The peer's address, and ours, as a datagram shows them.
+fn endpoint(origin: &Origin) -> Endpoint {
+    Endpoint {
+        remote: origin.remote,
+        // Only IPv4 routing is asked for the interface; with IPv6 it would force one.
+        source: origin.local.map(|address| StickySource {
+            address,
+            interface: if address.is_ipv4() { origin.interface } else { 0 },
+        }),
+    }
 }
 
-/// Hands a handshake message, a cookie reply or junk to the control plane.
-fn handle_control<T: Tun>(shared: &Shared<T>, source: Endpoint, datagram: &mut [u8]) {
+/// Hands a handshake message, a cookie reply or junk to the control plane; it stands behind `start`.
+fn handle_control<T: Tun>(shared: &Shared<T>, origin: Origin, batch: &mut RecvBatch, start: &Place) {
+    let Some(datagram) = batch.datagrams_mut(start.slot, start.range.end).next() else {
+        return;
+    };
     let mut core = shared.core();
-    if let Err(reason) = core.tunnel.handle_datagram(now(), source, datagram) {
+    let source = endpoint(&origin);
+    if let Err(reason) = core.tunnel.handle_datagram(now(), source, datagram.bytes) {
         tracing::debug!(remote = %source.remote, reason = reason.name(), "datagram dropped");
     }
     shared.finish(core);
 }
 
-/// Opens the datagrams of a run, whose row stands at `start` in its slot.
-fn open_row<T: Tun>(
-    shared: &Shared<T>,
-    key: &RecvKey,
-    start: usize,
-    row: &mut [u8],
-    segment: usize,
-    opened: &mut Opened,
-) {
-    let len = row.len();
-    key.open_row(row, segment, &mut |position, verdict| match verdict {
+/// Opens the datagrams of a run.
+fn open<T: Tun>(shared: &Shared<T>, key: &RecvKey, batch: &mut RecvBatch, opened: &mut Opened) {
+    let Some(first) = opened.places.first() else { return };
+    let datagrams = batch.datagrams_mut(first.slot, first.range.start);
+    let mut run = datagrams.map(|datagram| datagram.bytes).take(opened.places.len());
+    key.open_run(&mut run, &mut |position, verdict| match verdict {
         Ok(token) => {
-            let from = position * segment;
-            let to = (from + segment).min(len);
-            let plaintext = from + proto::DATA_HEADER_LEN..to.saturating_sub(proto::TAG_LEN);
-            opened.plaintexts.push(start + plaintext.start..start + plaintext.end);
+            let Some(Place { slot, range }) = opened.places.get(position) else {
+                return;
+            };
+            opened.plaintexts.push(Place {
+                slot: *slot,
+                range: range.start + proto::DATA_HEADER_LEN..range.end.saturating_sub(proto::TAG_LEN),
+            });
             opened.tokens.push(token);
             opened.fresh.push(false);
         }
@@ -239,15 +257,16 @@ fn open_row<T: Tun>(
 fn finish<T: Tun>(
     shared: &Shared<T>,
     key: &Arc<RecvKey>,
-    place: &Place,
-    bytes: &mut [u8],
+    origin: &Origin,
+    batch: &mut RecvBatch,
     opened: &mut Opened,
-    packets: &mut Vec<Packet>,
+    packets: &mut Vec<Place>,
 ) {
     let Opened {
         tokens,
         plaintexts,
         fresh,
+        ..
     } = opened;
     key.commit(&mut tokens.iter(), &mut |position, verdict| {
         if let Some(fresh) = fresh.get_mut(position) {
@@ -259,9 +278,9 @@ fn finish<T: Tun>(
             .iter()
             .zip(fresh.iter())
             .filter(|(_, fresh)| **fresh)
-            .map(|(range, _)| range)
+            .map(|(place, _)| place)
     };
-    let keepalives = passed().filter(|range| range.is_empty()).count();
+    let keepalives = passed().filter(|place| place.range.is_empty()).count();
     let total = passed().count();
     let first = tokens
         .iter()
@@ -274,7 +293,7 @@ fn finish<T: Tun>(
         .count_drop(DropReason::Replay, (tokens.len() - total) as u64);
     if let Some(first) = first {
         let received = Activity::Received {
-            source: place.source,
+            source: endpoint(origin),
             key: Arc::clone(key),
             first,
             data: total > keepalives,
@@ -284,8 +303,8 @@ fn finish<T: Tun>(
     }
     let mut delivered = 0;
     let mut allowed: Option<IpAddr> = None;
-    for range in passed().filter(|range| !range.is_empty()) {
-        let Some(plaintext) = bytes.get_mut(range.clone()) else {
+    for Place { slot, range } in passed().filter(|place| !place.range.is_empty()) {
+        let Some(plaintext) = batch.bytes_mut(*slot).get_mut(range.clone()) else {
             continue;
         };
         let inner = match proto::inner_packet(plaintext) {
@@ -303,11 +322,11 @@ fn finish<T: Tun>(
             allowed = Some(inner.source);
         }
         if let Some(packet) = plaintext.get_mut(..inner.len) {
-            ecn::decapsulate(place.tos, packet);
+            ecn::decapsulate(origin.tos, packet);
         }
         delivered += (range.len() + proto::DATA_OVERHEAD) as u64;
-        packets.push(Packet {
-            slot: place.slot,
+        packets.push(Place {
+            slot: *slot,
             range: range.start..range.start + inner.len,
         });
     }

@@ -97,12 +97,10 @@ impl Wire {
 
     fn receive(&mut self) {
         assert!(readable(self.socket.fd(), PATIENCE).unwrap(), "no datagram came");
-        let slots = self.socket.recv(&mut self.batch).unwrap_or(0);
-        for at in 0..slots {
-            let Some(slot) = self.batch.slot(at) else { continue };
-            let port = slot.remote.port();
-            let datagrams = slot.bytes.chunks(slot.segment.max(1));
-            self.waiting.extend(datagrams.map(|datagram| (port, datagram.to_vec())));
+        if self.socket.recv(&mut self.batch).is_ok() {
+            let datagrams = self.batch.datagrams_mut(0, 0);
+            self.waiting
+                .extend(datagrams.map(|datagram| (datagram.origin.remote.port(), datagram.bytes.to_vec())));
         }
     }
 }

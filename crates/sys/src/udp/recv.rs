@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::address::{self, RawAddress};
@@ -14,36 +15,39 @@ use crate::errno::retry;
 pub const SLOT_LEN: usize = 65_536;
 
 /// The most slots of a batch.
-pub const MAX_SLOTS: usize = 16;
+pub const MAX_SLOTS: usize = 64;
+
+/// Slots that are offered to the kernel at first: rows are long where the kernel joins datagrams.
+pub(super) const FIRST_SLOTS: usize = 8;
+
+/// From one slot to the next. Not a power of two: the datagrams of all slots would compete for the same cache lines.
+const STRIDE: usize = SLOT_LEN + 33 * 64;
 
 /// Memory for several slots, of which only what traffic touches is real.
+///
+/// Where datagrams come one by one, all slots are offered to the kernel, else the first few.
 pub struct RecvBatch {
     data: Buffer,
     names: Box<[RawAddress]>,
     controls: Box<[Control]>,
     filled: Vec<Filled>,
+    offered: usize,
     overflows: u32,
 }
 
-/// What was found in a slot.
+/// What was found in a slot: a row of datagrams, one behind the other. All have the length of the first, but the last may be
+/// shorter.
 #[derive(Clone, Copy)]
 struct Filled {
     len: usize,
     segment: usize,
-    remote: SocketAddr,
-    local: Option<IpAddr>,
-    interface: u32,
-    tos: u8,
+    origin: Origin,
     truncated: bool,
 }
 
-/// What one slot holds: a row of datagrams from one sender.
-#[derive(Debug)]
-pub struct RecvSlot<'a> {
-    /// The datagrams, one behind the other.
-    pub bytes: &'a mut [u8],
-    /// Length of each in bytes; the last may be shorter. The length of `bytes` when there is one datagram.
-    pub segment: usize,
+/// Where a datagram came from, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
     /// Sender; with a scope id when link-local.
     pub remote: SocketAddr,
     /// Address of this host that it was sent to.
@@ -52,8 +56,19 @@ pub struct RecvSlot<'a> {
     pub interface: u32,
     /// TOS byte or traffic class.
     pub tos: u8,
-    /// Whether bytes or facts were cut off; the slot is not to be trusted then.
-    pub truncated: bool,
+}
+
+/// A datagram of a batch.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    /// Where it came from.
+    pub origin: &'a Origin,
+    /// The slot it stands in.
+    pub slot: usize,
+    /// Its bytes in the slot.
+    pub range: Range<usize>,
+    /// Its payload.
+    pub bytes: &'a mut [u8],
 }
 
 impl RecvBatch {
@@ -64,34 +79,31 @@ impl RecvBatch {
     pub fn new(slots: usize) -> io::Result<Self> {
         let slots = slots.clamp(1, MAX_SLOTS);
         Ok(Self {
-            data: Buffer::new(slots * SLOT_LEN)?,
+            data: Buffer::new(slots * STRIDE)?,
             names: vec![RawAddress::EMPTY; slots].into(),
             controls: vec![Control::default(); slots].into(),
             filled: Vec::with_capacity(slots),
+            offered: slots.min(FIRST_SLOTS),
             overflows: 0,
         })
     }
 
-    /// Returns what slot `index` holds; `None` when the last receive did not fill it.
-    pub fn slot(&mut self, index: usize) -> Option<RecvSlot<'_>> {
-        let Filled {
-            len,
-            segment,
-            remote,
-            local,
-            interface,
-            tos,
-            truncated,
-        } = *self.filled.get(index)?;
-        let bytes = self.data.get_mut(index * SLOT_LEN..)?.get_mut(..len)?;
-        Some(RecvSlot {
-            bytes,
-            segment,
-            remote,
-            local,
-            interface,
-            tos,
-            truncated,
+    /// Returns the datagrams of the last receive in their order, beginning with the one at byte `start` of slot `slot`. Those
+    /// of truncated slots are left out.
+    pub fn datagrams_mut(&mut self, slot: usize, start: usize) -> impl Iterator<Item = Datagram<'_>> {
+        let slots = self.data.chunks_exact_mut(STRIDE).zip(&self.filled).enumerate();
+        slots.skip(slot).flat_map(move |(index, (bytes, filled))| {
+            let start = if index == slot { start } else { 0 };
+            let len = if filled.truncated { 0 } else { filled.len };
+            let row = bytes.get_mut(..len).and_then(|row| row.get_mut(start..));
+            let datagrams = row.unwrap_or_default().chunks_mut(filled.segment.max(1));
+            let starts = (start..).step_by(filled.segment.max(1));
+            starts.zip(datagrams).map(move |(start, bytes)| Datagram {
+                origin: &filled.origin,
+                slot: index,
+                range: start..start + bytes.len(),
+                bytes,
+            })
         })
     }
 
@@ -100,9 +112,31 @@ impl RecvBatch {
     pub fn bytes(&self, index: usize) -> &[u8] {
         let len = self.filled.get(index).map_or(0, |filled| filled.len);
         self.data
-            .get(index * SLOT_LEN..)
+            .get(index * STRIDE..)
             .and_then(|bytes| bytes.get(..len))
             .unwrap_or_default()
+    }
+
+    /// [`RecvBatch::bytes`], to change them.
+    #[must_use]
+    pub fn bytes_mut(&mut self, index: usize) -> &mut [u8] {
+        let len = self.filled.get(index).map_or(0, |filled| filled.len);
+        self.data
+            .get_mut(index * STRIDE..)
+            .and_then(|bytes| bytes.get_mut(..len))
+            .unwrap_or_default()
+    }
+
+    /// Returns how many slots of the last receive had bytes or facts cut off; such a slot is not to be trusted.
+    #[must_use]
+    pub fn truncated(&self) -> usize {
+        self.filled.iter().filter(|filled| filled.truncated).count()
+    }
+
+    /// Whether the last receive filled all that was offered, so that more may wait.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.filled.len() == self.offered
     }
 
     /// Returns how many datagrams the last socket received from had dropped, ever, for want of buffer space.
@@ -121,8 +155,14 @@ impl RecvBatch {
 
     /// Receives from `fd` without blocking.
     pub(super) fn fill(&mut self, fd: BorrowedFd<'_>, family: Family) -> io::Result<usize> {
+        let single = |filled: &Filled| filled.len <= filled.segment;
+        let slots = if self.is_full() && self.filled.iter().all(single) {
+            self.names.len()
+        } else {
+            self.names.len().min(FIRST_SLOTS)
+        };
+        self.offered = slots;
         self.filled.clear();
-        let slots = self.names.len();
         // SAFETY: all-zero is a valid `mmsghdr` (null pointers, zero lengths) and a valid `iovec`.
         let mut headers: [libc::mmsghdr; MAX_SLOTS] = unsafe { std::mem::zeroed() };
         let mut vectors = [libc::iovec {
@@ -131,12 +171,13 @@ impl RecvBatch {
         }; MAX_SLOTS];
         let places = self
             .data
-            .chunks_exact_mut(SLOT_LEN)
+            .chunks_exact_mut(STRIDE)
             .zip(&mut self.names)
-            .zip(&mut self.controls);
+            .zip(&mut self.controls)
+            .take(slots);
         for ((header, vector), ((bytes, name), control)) in headers.iter_mut().zip(&mut vectors).zip(places) {
             vector.iov_base = bytes.as_mut_ptr().cast();
-            vector.iov_len = bytes.len();
+            vector.iov_len = SLOT_LEN.min(bytes.len());
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_name = (&raw mut *name).cast();
@@ -165,14 +206,16 @@ impl RecvBatch {
             let mut filled = Filled {
                 len: (header.msg_len as usize).min(SLOT_LEN),
                 segment: header.msg_len as usize,
-                remote: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
-                local: None,
-                interface: 0,
-                tos: 0,
+                origin: Origin {
+                    remote: SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0),
+                    local: None,
+                    interface: 0,
+                    tos: 0,
+                },
                 truncated: header.msg_hdr.msg_flags & cut != 0,
             };
             match name.get() {
-                Some(remote) => filled.remote = remote,
+                Some(remote) => filled.origin.remote = remote,
                 None => filled.truncated = true,
             }
             #[allow(clippy::unnecessary_cast, reason = "the type differs between C libraries")]
@@ -197,19 +240,19 @@ impl Filled {
             (Family::V4, libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // The second field is the address to answer from: that of the packet, unless it was a broadcast.
                 if let (Some(interface), Some(address)) = (int(data, 0), data.get(4..8).and_then(<[u8]>::first_chunk)) {
-                    self.interface = interface.cast_unsigned();
-                    self.local = Some(IpAddr::V4(Ipv4Addr::from(*address)));
+                    self.origin.interface = interface.cast_unsigned();
+                    self.origin.local = Some(IpAddr::V4(Ipv4Addr::from(*address)));
                 }
             }
             (Family::V6, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 if let (Some(address), Some(interface)) = (data.first_chunk::<16>(), int(data, 16)) {
-                    self.interface = interface.cast_unsigned();
-                    self.local = Some(IpAddr::V6(Ipv6Addr::from(*address)));
+                    self.origin.interface = interface.cast_unsigned();
+                    self.origin.local = Some(IpAddr::V6(Ipv6Addr::from(*address)));
                 }
             }
             // The kernel sends a byte for IPv4 and an int for IPv6.
-            (Family::V4, libc::IPPROTO_IP, libc::IP_TOS) => self.tos = data.first().copied().unwrap_or(0),
-            (Family::V6, libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => self.tos = int(data, 0).unwrap_or(0) as u8,
+            (Family::V4, libc::IPPROTO_IP, libc::IP_TOS) => self.origin.tos = data.first().copied().unwrap_or(0),
+            (Family::V6, libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => self.origin.tos = int(data, 0).unwrap_or(0) as u8,
             (_, libc::SOL_UDP, UDP_GRO) => {
                 let segment = int(data, 0).and_then(|segment| usize::try_from(segment).ok());
                 self.segment = segment.filter(|segment| *segment > 0).unwrap_or(self.segment);

@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use super::recv::FIRST_SLOTS;
 use super::*;
 use crate::poll::readable;
 use crate::testing::in_namespace;
@@ -63,20 +64,31 @@ fn one_send_is_received_as_one_row(family: Family) {
 
     let mut batch = RecvBatch::new(4).unwrap();
     assert_eq!(receive(&receiver, &mut batch), 2);
-    let slot = batch.slot(0).unwrap();
-    assert_eq!((slot.segment, slot.bytes.len()), (SEGMENT, SEGMENTS * SEGMENT));
-    assert_eq!(slot.remote, SocketAddr::new(local, sender.port()));
-    assert_eq!(
-        (slot.local, slot.interface, slot.tos, slot.truncated),
-        (Some(local), 1, 0x8a, false)
-    );
-    assert_eq!(slot.bytes, &payload[..]);
-    let slot = batch.slot(1).unwrap();
-    assert_eq!((slot.segment, slot.tos, slot.local), (5, 0, Some(local)));
-    assert_eq!(batch.bytes(1), b"alone");
-    assert!(batch.slot(2).is_none() && batch.slot(99).is_none() && batch.bytes(2).is_empty());
+    let origin = Origin {
+        remote: SocketAddr::new(local, sender.port()),
+        local: Some(local),
+        interface: 1,
+        tos: 0x8a,
+    };
+    let mut expected = payload.chunks(SEGMENT).enumerate();
+    let mut datagrams = batch.datagrams_mut(0, 0);
+    for datagram in datagrams.by_ref().take(SEGMENTS) {
+        let (at, bytes) = expected.next().unwrap();
+        assert_eq!((datagram.origin, &*datagram.bytes), (&origin, bytes));
+        assert_eq!((datagram.slot, datagram.range), (0, at * SEGMENT..(at + 1) * SEGMENT));
+    }
+    let last = datagrams.next().unwrap();
+    assert_eq!((last.slot, last.range, &*last.bytes), (1, 0..5, &b"alone"[..]));
+    assert_eq!((last.origin.tos, last.origin.local), (0, Some(local)));
+    assert!(datagrams.next().is_none());
+    drop(datagrams);
+    let from = batch.datagrams_mut(0, 44 * SEGMENT).map(|datagram| datagram.slot);
+    assert_eq!(from.collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(batch.datagrams_mut(1, 0).count(), 1);
+    assert!(batch.bytes(0) == payload && batch.bytes_mut(1) == b"alone" && batch.bytes(2).is_empty());
+    assert_eq!((batch.truncated(), batch.is_full()), (0, false));
     assert_eq!(receiver.recv(&mut batch).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-    assert!(batch.slot(0).is_none());
+    assert!(batch.datagrams_mut(0, 0).next().is_none());
 }
 
 #[test]
@@ -101,8 +113,8 @@ fn a_short_last_segment_ends_a_row() {
     sender.send(&meta, &[IoSlice::new(&[1; 250])]).unwrap();
     let mut batch = RecvBatch::new(8).unwrap();
     receive(&receiver, &mut batch);
-    let slot = batch.slot(0).unwrap();
-    assert_eq!((slot.bytes.len(), slot.segment), (250, 100));
+    let lengths: Vec<_> = batch.datagrams_mut(0, 0).map(|datagram| datagram.bytes.len()).collect();
+    assert_eq!(lengths, [100, 100, 50]);
 }
 
 #[test]
@@ -194,6 +206,35 @@ fn released_slots_are_empty_and_can_be_filled_again() {
         assert_eq!(receive(&receiver, &mut batch), 1);
         assert_eq!(batch.bytes(0), b"again");
         batch.release();
-        assert!(batch.bytes(0).is_empty() && batch.slot(0).is_none());
+        assert!(batch.bytes(0).is_empty() && batch.datagrams_mut(0, 0).next().is_none());
     }
+}
+
+#[test]
+fn datagrams_that_come_one_by_one_fill_more_slots() {
+    let (sender, receiver, local) = pair(Family::V4);
+    let meta = SendMeta {
+        remote: SocketAddr::new(local, receiver.port()),
+        source: None,
+        tos: 0,
+        segment: None,
+    };
+    let mut batch = RecvBatch::new(MAX_SLOTS).unwrap();
+    let send = |count: u8| {
+        for n in 0..count {
+            // Lengths that change keep the kernel from joining them.
+            sender
+                .send(&meta, &[IoSlice::new(&vec![n; 1 + usize::from(n % 2)])])
+                .unwrap();
+        }
+    };
+    let mut seen = Vec::new();
+    let mut slots = Vec::new();
+    send(100);
+    while seen.len() < 100 {
+        slots.push(receive(&receiver, &mut batch));
+        seen.extend(batch.datagrams_mut(0, 0).map(|datagram| datagram.bytes[0]));
+    }
+    assert!(seen.into_iter().eq(0..100));
+    assert_eq!(slots, [FIRST_SLOTS, MAX_SLOTS, 100 - FIRST_SLOTS - MAX_SLOTS]);
 }
