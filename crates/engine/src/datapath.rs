@@ -24,13 +24,27 @@ use std::time::Duration;
 /// How long the buffers are kept after the last packet.
 const KEEP_BUFFERS: Duration = Duration::from_secs(2);
 
-/// What one turn of a direction found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Progress {
-    /// Nothing.
-    Nothing,
-    /// Something, and all of it was taken.
-    Dry,
-    /// Something, and there may be more.
-    More,
+/// What a direction moved in a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Moved {
+    bytes: usize,
+    /// Super-packets read, or rows of datagrams received.
+    rows: usize,
+}
+
+impl Moved {
+    fn is_nothing(self) -> bool {
+        self.rows == 0
+    }
+}
+
+impl std::ops::Add for Moved {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes + other.bytes,
+            rows: self.rows + other.rows,
+        }
+    }
 }

@@ -13,7 +13,7 @@ use proto::{Activity, Authenticated, DropReason, Endpoint, LocalIndex, RecvKey, 
 use sys::errno::EINVAL;
 use sys::udp::{Datagram, MAX_SLOTS, Origin, RecvBatch, UdpSocket};
 
-use super::Progress;
+use super::Moved;
 use crate::ecn;
 use crate::offload::VnetHeader;
 use crate::offload::coalesce::{Accepts, Coalescer};
@@ -67,16 +67,14 @@ impl<T: Tun> Inbound<T> {
     }
 
     /// Receives once, so that a flood on one socket hides neither the other nor the TUN.
-    pub(crate) fn drain(&mut self, socket: &UdpSocket) -> Progress {
+    pub(crate) fn drain(&mut self, socket: &UdpSocket) -> Moved {
         match socket.recv(&mut self.batch) {
-            Ok(0) => Progress::Nothing,
-            Ok(_) => {
+            Ok(rows) => {
                 Traffic::add(&self.shared.counters.receives, 1);
                 self.receive();
-                if self.batch.is_full() {
-                    Progress::More
-                } else {
-                    Progress::Dry
+                Moved {
+                    bytes: self.batch.total_len(),
+                    rows,
                 }
             }
             Err(error) => {
@@ -84,7 +82,7 @@ impl<T: Tun> Inbound<T> {
                 if error.kind() != ErrorKind::WouldBlock {
                     tracing::debug!(%error, "receive failed");
                 }
-                Progress::Nothing
+                Moved::default()
             }
         }
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, MutexGuard};
 use proto::{Activity, Counters, DropReason, Endpoint, Route, SendKey, Transmit};
 use sys::buffer::Buffer;
 
-use super::Progress;
+use super::Moved;
 use super::batch::{Batch, Target};
 use crate::offload::VnetHeader;
 use crate::offload::header::udp_payload;
@@ -62,7 +62,7 @@ impl<T: Tun> Outbound<T> {
     ///
     /// # Errors
     /// That of the device, which is down or gone.
-    pub(crate) fn drain(&mut self) -> std::io::Result<Progress> {
+    pub(crate) fn drain(&mut self) -> std::io::Result<Moved> {
         let shared = Arc::clone(&self.shared);
         let mut turn = Turn {
             shared: &shared,
@@ -70,30 +70,27 @@ impl<T: Tun> Outbound<T> {
             sockets: shared.sockets(),
             patience: Patience::new(),
         };
-        let mut bytes = 0;
-        for reads in 0..READS_PER_TURN {
+        let mut moved = Moved::default();
+        for _ in 0..READS_PER_TURN {
             match shared.tun.read(&mut self.packet) {
                 Ok(len) => {
                     Traffic::add(&shared.counters.tun_reads, 1);
                     self.forward(&mut turn, len);
-                    bytes += len;
-                    if bytes >= BYTES_PER_TURN {
+                    moved = moved + Moved { bytes: len, rows: 1 };
+                    if moved.bytes >= BYTES_PER_TURN {
                         break;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => {
                     self.flush(&mut turn);
-                    return match error.kind() {
-                        ErrorKind::WouldBlock if reads == 0 => Ok(Progress::Nothing),
-                        ErrorKind::WouldBlock => Ok(Progress::Dry),
-                        _ => Err(error),
-                    };
+                    return Err(error);
                 }
             }
         }
         self.flush(&mut turn);
-        Ok(Progress::More)
+        Ok(moved)
     }
 
     /// Forwards one super-packet of `len` bytes in `self.packet`.

@@ -4,9 +4,11 @@
 //! hand-over. When it cannot keep up ([`Window`]) it lends the inbound direction to the second worker, which returns it
 //! when the network falls silent, and after a while in any case. One worker at a time runs a direction: that keeps the order.
 
+use std::ops::Add as _;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use sys::poll::{Poller, Ready};
@@ -15,7 +17,7 @@ use sys::wake::EventFd;
 
 use super::inbound::Inbound;
 use super::outbound::Outbound;
-use super::{KEEP_BUFFERS, Progress};
+use super::{KEEP_BUFFERS, Moved};
 use crate::shared::Shared;
 use crate::sockets::Sockets;
 use crate::transport::Tun;
@@ -23,6 +25,10 @@ use crate::transport::Tun;
 /// How often a worker that had work looks for more before it sleeps. Two looks take a microsecond, and save the sleep and
 /// wake-up between a packet and what follows at once; more of them keep the processor from whom the packet was for.
 const LOOKS: u32 = 2;
+
+/// Rows of fewer bytes are small. Where they are small on average, whoever waits for this processor goes before the next turn:
+/// the sender's next packets join one batch, and the receiver reads what it has. Bulk comes in long rows as it is.
+const SMALL_ROW: usize = 16 * 1024;
 
 /// How long the second worker waits for a datagram before it returns the inbound direction.
 const RETURN_AFTER_SILENCE: Duration = Duration::from_millis(5);
@@ -112,14 +118,14 @@ impl<T: Tun> First<T> {
                 self.rest();
                 continue;
             }
-            let received = watched.map_or(Progress::Nothing, |sockets| {
-                self.lane.drain(sockets, ready, events.len())
-            });
+            let received = watched
+                .map(|sockets| self.lane.drain(sockets, ready, events.len()))
+                .unwrap_or_default();
             // What was received may have been answered already.
-            let read = if ready.is(2) || received != Progress::Nothing {
+            let read = if ready.is(2) || !received.is_nothing() {
                 self.outbound.drain()
             } else {
-                Ok(Progress::Nothing)
+                Ok(Moved::default())
             };
             match read {
                 Ok(read) => {
@@ -165,16 +171,20 @@ impl<T: Tun> First<T> {
     }
 
     /// A turn is over.
-    fn note(&mut self, received: Progress, read: Progress) {
-        let (received, read) = (received != Progress::Nothing, read != Progress::Nothing);
-        if !received && !read {
+    fn note(&mut self, received: Moved, read: Moved) {
+        let both = received + read;
+        if both.is_nothing() {
             return;
         }
         self.holds_buffers = true;
         self.looks = LOOKS;
+        if both.bytes < SMALL_ROW * both.rows {
+            thread::yield_now();
+        }
+        let two_way = !received.is_nothing() && !read.is_nothing();
         if self
             .window
-            .is_saturated(sys::clock::boottime_nanos(), sys::clock::thread_nanos, received && read)
+            .is_saturated(sys::clock::boottime_nanos(), sys::clock::thread_nanos, two_way)
         {
             tracing::trace!("asking for help");
             self.lane.lend();
@@ -239,11 +249,12 @@ impl<T: Tun> Lane<T> {
     }
 
     /// Receives from the sockets that are ready; the first of them stands at `position` of what was waited for.
-    fn drain(&self, sockets: &Sockets, ready: Ready, position: usize) -> Progress {
+    fn drain(&self, sockets: &Sockets, ready: Ready, position: usize) -> Moved {
         let mut inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
         let ready = sockets.all().enumerate().filter(|(at, _)| ready.is(position + at));
-        let progress = ready.map(|(_, socket)| inbound.drain(socket));
-        progress.max().unwrap_or(Progress::Nothing)
+        ready
+            .map(|(_, socket)| inbound.drain(socket))
+            .fold(Moved::default(), Moved::add)
     }
 }
 

@@ -127,16 +127,16 @@ impl RecvBatch {
             .unwrap_or_default()
     }
 
+    /// Returns how many bytes the last receive brought.
+    #[must_use]
+    pub fn total_len(&self) -> usize {
+        self.filled.iter().map(|filled| filled.len).sum()
+    }
+
     /// Returns how many slots of the last receive had bytes or facts cut off; such a slot is not to be trusted.
     #[must_use]
     pub fn truncated(&self) -> usize {
         self.filled.iter().filter(|filled| filled.truncated).count()
-    }
-
-    /// Whether the last receive filled all that was offered, so that more may wait.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.filled.len() == self.offered
     }
 
     /// Returns how many datagrams the last socket received from had dropped, ever, for want of buffer space.
@@ -156,7 +156,7 @@ impl RecvBatch {
     /// Receives from `fd` without blocking.
     pub(super) fn fill(&mut self, fd: BorrowedFd<'_>, family: Family) -> io::Result<usize> {
         let single = |filled: &Filled| filled.len <= filled.segment;
-        let slots = if self.is_full() && self.filled.iter().all(single) {
+        let slots = if self.filled.len() == self.offered && self.filled.iter().all(single) {
             self.names.len()
         } else {
             self.names.len().min(FIRST_SLOTS)
