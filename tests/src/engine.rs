@@ -22,7 +22,12 @@ pub struct Engine {
 impl Engine {
     /// The program under test in its role as `aditd`.
     pub fn adit() -> Engine {
-        Engine::new("adit", &aditd(), &["-f"])
+        Engine::aditd("adit", &aditd())
+    }
+
+    /// Another build of the program under test, called `name`; `program` is a link named `aditd`.
+    pub fn aditd(name: &str, program: &Path) -> Engine {
+        Engine::new(name, program, &["-f"])
     }
 
     /// The Go implementation from the distribution.
@@ -70,17 +75,20 @@ impl Engine {
 
 /// A link named `aditd` beside the build output, by which the program knows its role.
 pub fn aditd() -> PathBuf {
-    let folder = needs::target().join("e2e");
+    aditd_in(&needs::target().join("e2e"), &needs::adit())
+}
+
+/// A link named `aditd` in `folder` that leads to `program`.
+pub fn aditd_in(folder: &Path, program: &Path) -> PathBuf {
     let link = folder.join("aditd");
-    let program = needs::adit();
     if std::fs::read_link(&link).is_ok_and(|there| there == program) {
         return link;
     }
     // Several tests may make it at once: made under a private name, then moved, the link is never absent or half there.
     let private = folder.join(format!("aditd.{}", std::process::id()));
-    let _ = std::fs::create_dir_all(&folder);
+    let _ = std::fs::create_dir_all(folder);
     let _ = std::fs::remove_file(&private);
-    let _ = symlink(&program, &private);
+    let _ = symlink(program, &private);
     let _ = std::fs::rename(&private, &link);
     link
 }

@@ -29,9 +29,13 @@ pub fn target() -> PathBuf {
 
 /// The program under test: `ADIT_BIN`, or the release build.
 pub fn adit() -> PathBuf {
+    std::env::var_os("ADIT_BIN").map_or_else(|| built(&target(), "adit"), PathBuf::from)
+}
+
+/// Where the release build of `program` lies below the build folder `target`.
+pub fn built(target: &Path, program: &str) -> PathBuf {
     // `.cargo/config.toml` names a target, so cargo builds below its triple.
-    let built = || target().join(env!("TARGET")).join("release/adit");
-    std::env::var_os("ADIT_BIN").map_or_else(built, PathBuf::from)
+    target.join(env!("TARGET")).join("release").join(program)
 }
 
 /// A peer that `cargo install` put into `target/peers` (or into `ADIT_PEERS`).
@@ -40,11 +44,8 @@ pub fn peer(name: &str) -> PathBuf {
     root.join("bin").join(name)
 }
 
-/// Checks for root and for `programs`; when something is missing, says so and returns false.
-///
-/// # Panics
-/// When something is missing and `CI` is `true`: there, a skipped test is a failed one.
-pub fn available(programs: &[&str]) -> bool {
+/// What is missing of `programs`, root and a TUN device.
+pub fn missing(programs: &[&str]) -> Vec<String> {
     let mut missing: Vec<String> = programs
         .iter()
         .filter(|name| find(name).is_none())
@@ -56,6 +57,15 @@ pub fn available(programs: &[&str]) -> bool {
     if !Path::new("/dev/net/tun").exists() {
         missing.push("/dev/net/tun".into());
     }
+    missing
+}
+
+/// Checks for root and for `programs`; when something is missing, says so and returns false.
+///
+/// # Panics
+/// When something is missing and `CI` is `true`: there, a skipped test is a failed one.
+pub fn available(programs: &[&str]) -> bool {
+    let missing = missing(programs);
     if missing.is_empty() {
         return true;
     }

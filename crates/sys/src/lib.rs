@@ -7,6 +7,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod buffer;
+pub mod bulk;
 pub mod clock;
 pub mod daemon;
 pub mod errno;

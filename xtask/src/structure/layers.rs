@@ -6,7 +6,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// The arrows, transitive ones included. Test-only dependencies may point elsewhere.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
     ("sys", &[]),
@@ -15,6 +15,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("host", &["proto", "conf", "sys"]),
     ("netstack", &["proto", "engine"]),
     ("simnet", &["proto"]),
+    ("traffic", &["proto", "conf", "sys"]),
     ("adit", &["proto", "conf", "sys", "engine", "host", "netstack"]),
     ("e2e", &[]),
     ("xtask", &["e2e"]),
