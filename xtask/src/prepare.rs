@@ -6,7 +6,7 @@ use std::process::Command;
 use e2e::{initramfs, needs};
 
 /// A program, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("wg", "wireguard-tools"),
     ("wg-quick", "wireguard-tools"),
     ("wireguard-go", "wireguard-go"),
@@ -21,6 +21,7 @@ const PACKAGES: [(&str, &str); 14] = [
     ("xz", "xz-utils"),
     ("setpriv", "util-linux"),
     ("tcpdump", "tcpdump"),
+    ("ethtool", "ethtool"),
 ];
 
 /// The kernel whose WireGuard the guest runs.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::Args;
 use e2e::needs;
 
+use crate::bench;
 use crate::prepare;
 use crate::steps::{Outcome, Steps, check, count, in_ci};
 use crate::structure;
@@ -61,6 +62,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         check(cargo(["build", "--release", "--package", "adit"]))
     });
     step("end-to-end tests", &|| count(tests(&["--package", "e2e"])));
+    step("benchmark, smoke", &bench::smoke);
     let seconds = options.fuzz_seconds.unwrap_or(if in_ci() { 60 } else { 10 });
     match fuzz_targets() {
         targets if targets.is_empty() => step("fuzz", &|| Outcome::Skipped("no targets in fuzz/fuzz_targets".into())),

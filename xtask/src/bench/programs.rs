@@ -1,0 +1,51 @@
+//! The programs that a run needs and that cargo makes: each in a build folder of its own where its features differ.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use e2e::{engine, needs};
+
+/// Builds the generator of datagrams and handshakes; returns its path.
+///
+/// # Errors
+/// When cargo fails.
+pub(super) fn traffic() -> Result<PathBuf, String> {
+    cargo(&["build", "--release", "--package", "traffic"])?;
+    Ok(needs::built(&needs::target(), "traffic"))
+}
+
+/// Builds adit without the cryptography of data, far from the one that ships; returns a link to it named `aditd`.
+///
+/// # Errors
+/// When cargo fails.
+pub(super) fn null_cipher() -> Result<PathBuf, String> {
+    let folder = needs::target().join("null-cipher");
+    let target = folder.to_string_lossy().into_owned();
+    cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "adit",
+        "--features",
+        "proto/null-cipher",
+        "--target-dir",
+        &target,
+    ])?;
+    Ok(engine::aditd_in(&folder, &needs::built(&folder, "adit")))
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    let mut command = Command::new("cargo");
+    // `cargo run` tells its children about itself; this one starts afresh.
+    command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
+    let status = command
+        .args(arguments)
+        .arg("--quiet")
+        .current_dir(needs::workspace())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("cargo {}: {status}", arguments.join(" "))),
+        Err(error) => Err(format!("cargo: {error}")),
+    }
+}

@@ -1,0 +1,183 @@
+//! The stand of a measurement: a fresh pair of namespaces, the same engine on both ends or none, and an iperf3 server.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use e2e::side::outer_v4;
+use e2e::tunnel::inner_v4;
+use e2e::{Engine, Lab, Outer, Running, Tunnel, command};
+use serde_json::Value;
+
+use super::leg::Who;
+
+/// What kind of series it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The program under test.
+    Adit,
+    /// The same without cryptography of data.
+    Null,
+    /// Another engine.
+    Peer,
+    /// The veth pair without a tunnel.
+    Bare,
+}
+
+/// What is measured in each round.
+#[derive(Clone, Debug)]
+pub(super) struct Series {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// `None` for the bare pair.
+    pub(super) engine: Option<Engine>,
+}
+
+impl Series {
+    /// Whether it takes part in a leg for `who`.
+    pub(super) fn takes_part(&self, who: Who) -> bool {
+        match who {
+            Who::Everybody => true,
+            Who::Tunnels => self.kind != Kind::Bare,
+            Who::Engines => matches!(self.kind, Kind::Adit | Kind::Peer),
+        }
+    }
+}
+
+/// What all legs of a run share.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    /// Length of one flow.
+    pub(super) seconds: u32,
+    /// The program that makes datagrams and handshakes.
+    pub(super) traffic: PathBuf,
+    /// Whether a wrong result is an error, even one that other engines are forgiven.
+    pub(super) strict: bool,
+}
+
+/// Two sides with traffic possible between them.
+pub(super) struct Stand {
+    // Dropped in this order: what runs in the sides goes before them.
+    _server: Server,
+    engines: Vec<Running>,
+    pub(super) lab: Lab,
+    pub(super) kind: Kind,
+    pub(super) setting: Setting,
+}
+
+/// The server end of iperf3, ended by process id.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Stand {
+    /// Starts everything; the tunnel has carried its first pings then.
+    ///
+    /// # Errors
+    /// When something does not start or does not answer.
+    pub(super) fn new(series: &Series, setting: &Setting) -> Result<Stand, String> {
+        let lab = Lab::new()?;
+        let mut engines = Vec::new();
+        if let Some(engine) = &series.engine {
+            for side in [&lab.left, &lab.right] {
+                engines.push(Running::start(engine, side)?);
+            }
+            Tunnel::configure(&lab.left, &lab.right, Outer::V4, false)?.ping(1)?;
+        }
+        Ok(Stand {
+            _server: serve(&lab)?,
+            engines,
+            lab,
+            kind: series.kind,
+            setting: setting.clone(),
+        })
+    }
+
+    /// The address of the right side: through the tunnel, or outside where there is none.
+    pub(super) fn target(&self) -> IpAddr {
+        if self.engines.is_empty() {
+            outer_v4(2)
+        } else {
+            inner_v4(2).into()
+        }
+    }
+
+    /// User and system time of both engines so far, in seconds.
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        self.engines.iter().map(Running::cpu_seconds).sum()
+    }
+
+    /// Resident memory of the larger engine, in MiB.
+    pub(super) fn resident_mib(&self) -> f64 {
+        self.engines.iter().map(Running::resident_kib).max().unwrap_or(0) as f64 / 1024.0
+    }
+
+    /// Checks that both engines still run.
+    ///
+    /// # Errors
+    /// Names the one that does not and shows what it wrote.
+    pub(super) fn check_alive(&mut self) -> Result<(), String> {
+        match self.engines.iter_mut().find_map(|e| e.has_ended().then(|| e.log())) {
+            Some(log) => Err(format!("an engine has ended: {log}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs iperf3 on the left against the server on the right, and returns what it reports.
+    ///
+    /// # Errors
+    /// When it fails, or reports nothing readable.
+    pub(super) fn iperf(&self, arguments: &str) -> Result<Value, String> {
+        let line = format!("timeout 60 iperf3 -J -c {} -p 5201 {arguments}", self.target());
+        // The server may still be closing the run before.
+        let text = command::until(Duration::from_secs(3), || self.lab.left.sh(&line))?;
+        serde_json::from_str(&text).map_err(|error| format!("iperf3 {arguments}: {error}"))
+    }
+
+    /// Runs the traffic program from the left side to the right one, and returns what it reports.
+    ///
+    /// # Errors
+    /// When it fails, or reports nothing readable.
+    pub(super) fn traffic(&self, arguments: &str) -> Result<Value, String> {
+        let (left, right) = (self.lab.left.pid(), self.lab.right.pid());
+        let mut command = std::process::Command::new("timeout");
+        command.arg("120").arg(&self.setting.traffic);
+        command.args(arguments.split_whitespace());
+        command.args([
+            format!("--from=/proc/{left}/ns/net"),
+            format!("--to=/proc/{right}/ns/net"),
+        ]);
+        let text = command::output(&mut command)?;
+        serde_json::from_str(&text).map_err(|error| format!("traffic {arguments}: {error}: {text}"))
+    }
+}
+
+fn serve(lab: &Lab) -> Result<Server, String> {
+    let mut server = lab.right.command("iperf3");
+    let child = server
+        .args(["-s", "-p", "5201"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let server = Server(child.map_err(|error| format!("iperf3: {error}"))?);
+    command::until(Duration::from_secs(5), || lab.right.sh("ss -ltn | grep -q :5201"))?;
+    Ok(server)
+}
+
+/// The number at `path`.
+///
+/// # Errors
+/// When there is none: a report that lacks a field is a wrong one.
+pub(super) fn number(value: &Value, path: &[&str]) -> Result<f64, String> {
+    path.iter()
+        .fold(value, |value, name| &value[*name])
+        .as_f64()
+        .ok_or_else(|| format!("no {} in the report", path.join(".")))
+}
