@@ -13,6 +13,7 @@ mod datagrams;
 mod latency;
 mod leg;
 mod memory;
+mod path;
 mod programs;
 mod report;
 mod samples;

@@ -1,7 +1,7 @@
 //! What is measured: legs as data, in the order in which they run.
 
 use super::stand::{Series, Setting, Stand};
-use super::{datagrams, latency, memory, tcp};
+use super::{datagrams, latency, memory, path, tcp};
 
 /// The table a figure belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +106,15 @@ pub(super) struct Leg {
 }
 
 /// All legs.
-pub(super) const LEGS: [&Leg; 10] = [
+pub(super) const LEGS: [&Leg; 13] = [
     &latency::IDLE,
     &tcp::ONE,
     &tcp::FOUR,
     &tcp::SIXTEEN,
     &tcp::BOTH_WAYS,
+    &path::SMALL_MTU,
+    &path::JUMBO,
+    &path::ONE_BY_ONE,
     &datagrams::PLAIN,
     &datagrams::SEGMENTED,
     &datagrams::SMALL,

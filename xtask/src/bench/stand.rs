@@ -129,6 +129,15 @@ impl Stand {
         }
     }
 
+    /// Runs a line of shell on both sides.
+    ///
+    /// # Errors
+    /// When it fails on one.
+    pub(super) fn both(&self, line: &str) -> Result<(), String> {
+        self.lab.left.sh(line)?;
+        self.lab.right.sh(line).map(drop)
+    }
+
     /// Runs iperf3 on the left against the server on the right, and returns what it reports.
     ///
     /// # Errors
