@@ -9,6 +9,7 @@ use clap::Args;
 use e2e::{Engine, needs};
 
 mod chart;
+mod cipher;
 mod datagrams;
 mod latency;
 mod leg;
@@ -28,7 +29,7 @@ use stand::{Kind, Series, Setting};
 use crate::steps::Outcome;
 
 /// What every leg needs besides the engines.
-const PROGRAMS: [&str; 5] = ["wg", "ip", "ping", "iperf3", "ethtool"];
+const PROGRAMS: [&str; 6] = ["wg", "ip", "ping", "iperf3", "ethtool", "tcpdump"];
 
 /// Options of `cargo xtask bench`.
 #[derive(Args, Default)]
@@ -111,6 +112,12 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
         traffic: programs::traffic()?,
         strict: options.smoke,
     };
+    for entry in series
+        .iter()
+        .filter(|entry| matches!(entry.kind, Kind::Adit | Kind::Null))
+    {
+        cipher::check(entry, &setting)?;
+    }
     let (measured, failures) = rounds_of(&series, &legs, rounds, &setting);
     if options.smoke && !failures.is_empty() {
         return Err(failures.join("\n"));
