@@ -1,11 +1,17 @@
-//! Makes and counts the traffic of `cargo xtask bench`: datagrams, and later handshakes by thousands of peers.
+//! Makes and counts the traffic of `cargo xtask bench`: datagrams, and handshakes of thousands of peers.
 //!
 //! One process works in two network namespaces: its threads open their sockets there. It prints one JSON object. It is a
 //! program of its own so that it is optimised whatever the benchmark is, and so that the benchmark needs no cryptography.
 #![forbid(unsafe_code)]
 
+mod client;
+mod config;
 mod datagrams;
+mod handshakes;
+mod junk;
 mod pattern;
+mod storm;
+mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +31,14 @@ struct Traffic {
 enum Task {
     /// Sends numbered datagrams and checks each one that arrives
     Datagrams(datagrams::Options),
+    /// Writes the configuration of an engine whose peers are the emulated ones
+    Config(config::Options),
+    /// Counts the handshakes that a responder answers
+    Handshakes(handshakes::Options),
+    /// Floods a responder with initiations by who does not know its key
+    Junk(junk::Options),
+    /// Lets all peers set up their sessions at once
+    Storm(storm::Options),
 }
 
 /// Where the ends are.
@@ -51,6 +65,10 @@ impl Ends {
 fn main() -> ExitCode {
     let result: Result<Value, String> = match Traffic::parse().task {
         Task::Datagrams(options) => datagrams::run(&options),
+        Task::Config(options) => config::run(&options),
+        Task::Handshakes(options) => handshakes::run(&options),
+        Task::Junk(options) => junk::run(&options),
+        Task::Storm(options) => storm::run(&options),
     };
     match result {
         Ok(value) => {
