@@ -67,26 +67,23 @@ impl Wire {
         if !limit.is_zero() && !poll::readable(self.socket.fd(), limit).map_err(failed("poll"))? {
             return Ok(0);
         }
-        let slots = match self.socket.recv(&mut self.batch) {
-            Ok(slots) => slots,
+        match self.socket.recv(&mut self.batch) {
+            Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
             Err(error) => return Err(failed("receive")(error)),
-        };
+        }
         let mut count = 0;
-        for index in 0..slots {
-            let Some(slot) = self.batch.slot(index) else { continue };
-            let Some(number) = slot.local.and_then(client::number_of) else {
+        for datagram in self.batch.datagrams_mut(0, 0) {
+            let Some(number) = datagram.origin.local.and_then(client::number_of) else {
                 continue;
             };
-            for datagram in slot.bytes.chunks_mut(slot.segment.max(1)) {
-                count += 1;
-                let answer = match (datagram.first(), datagram.len()) {
-                    (Some(2), proto::RESPONSE_LEN) => Answer::Response,
-                    (Some(3), proto::COOKIE_REPLY_LEN) => Answer::Cookie,
-                    _ => Answer::Other,
-                };
-                take(number, answer, datagram);
-            }
+            count += 1;
+            let answer = match (datagram.bytes.first(), datagram.bytes.len()) {
+                (Some(2), proto::RESPONSE_LEN) => Answer::Response,
+                (Some(3), proto::COOKIE_REPLY_LEN) => Answer::Cookie,
+                _ => Answer::Other,
+            };
+            take(number, answer, datagram.bytes);
         }
         Ok(count)
     }
