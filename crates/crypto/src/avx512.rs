@@ -13,12 +13,13 @@
 //! columns, 16 bytes of every message, which Poly1305 takes with one message per 64-bit lane (`poly.rs`). The columns of a
 //! pass wait until the next pass, between whose rounds the steps of Poly1305 find idle execution units.
 //!
-//! A group smaller than eight repeats its first message in the spare lanes. They load the same bytes and store the same bytes,
-//! because all loads of a row come before its stores.
+//! Spare lanes, which repeat the first message, load the same bytes and store the same bytes, because all loads of a row come
+//! before its stores.
 
 use std::arch::x86_64::*;
 
-use crate::{LANES, Message, TAG_LEN};
+use crate::LANES;
+use crate::lockstep::Lanes;
 
 mod chacha;
 mod poly;
@@ -32,90 +33,12 @@ type V = __m512i;
 /// The bytes of a ChaCha20 block, and of a message in a row.
 const BLOCK: usize = 64;
 
-/// Proof that the CPU has what the kernel needs.
-#[derive(Clone, Copy)]
-pub(crate) struct Wide(());
-
-impl Wide {
-    /// The longest text in bytes: that of the longest datagram, far below where block numbers end.
-    pub(crate) const LONGEST: usize = 65_535;
-
-    /// Asks the CPU; the answer is cached by the standard library.
-    pub(crate) fn detect() -> Option<Self> {
-        let found = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512ifma");
-        found.then_some(Self(()))
-    }
-
-    /// Seals up to eight messages of equal length.
-    pub(crate) fn seal(self, key: &[u32; 8], group: &mut [Message<'_>]) {
-        let Some(lanes) = Lanes::new(group) else { return };
-        // SAFETY: `self` proves the CPU's features, and `lanes` was just made from `group`, which nobody else touches.
-        let tags = unsafe { seal(key, &lanes) };
-        for (message, tag) in group.iter_mut().zip(tags) {
-            if let Some(place) = message.body.last_chunk_mut() {
-                *place = tag.to_le_bytes();
-            }
-        }
-    }
-
-    /// Opens up to eight messages of equal length, and says for each whether it is authentic.
-    pub(crate) fn open(self, key: &[u32; 8], group: &mut [Message<'_>]) -> [bool; LANES] {
-        let mut theirs = [0; LANES];
-        for (tag, message) in theirs.iter_mut().zip(group.iter()) {
-            *tag = message.body.last_chunk().map_or(0, |bytes| u128::from_le_bytes(*bytes));
-        }
-        let Some(lanes) = Lanes::new(group) else {
-            return [false; LANES];
-        };
-        // SAFETY: `self` proves the CPU's features, and `lanes` was just made from `group`, which nobody else touches.
-        let ours = unsafe { open(key, &lanes) };
-        let mut authentic = [false; LANES];
-        for ((authentic, ours), theirs) in authentic.iter_mut().zip(ours).zip(theirs) {
-            // Without a secret-dependent branch up to the verdict, which is public.
-            *authentic = std::hint::black_box(ours ^ theirs) == 0;
-        }
-        authentic
-    }
-}
-
-/// Where the kernel finds its eight messages.
-struct Lanes {
-    /// Each points to at least `length` bytes that may be read and written.
-    texts: [*mut u8; LANES],
-    /// The first four bytes of all nonces: zero, except in test vectors.
-    prefix: u32,
-    counters: [u64; LANES],
-    /// Bytes of text, without the tag.
-    length: usize,
-}
-
-impl Lanes {
-    fn new(group: &mut [Message<'_>]) -> Option<Self> {
-        let shortest = group.iter().map(|message| message.body.len()).min()?;
-        let length = shortest.checked_sub(TAG_LEN)?;
-        let (first, others) = group.split_first_mut()?;
-        let mut lanes = Self {
-            texts: [first.body.as_mut_ptr(); LANES],
-            prefix: 0,
-            counters: [first.counter; LANES],
-            length,
-        };
-        let places = lanes.texts.iter_mut().zip(&mut lanes.counters).skip(1);
-        for ((text, counter), message) in places.zip(others) {
-            (*text, *counter) = (message.body.as_mut_ptr(), message.counter);
-        }
-        Some(lanes)
-    }
-}
-
 /// Encrypts in place and returns the tags.
 ///
 /// # Safety
 /// The texts of `lanes` are what its fields say, and nobody else uses them meanwhile.
 #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-unsafe fn seal(key: &[u32; 8], lanes: &Lanes) -> [u128; LANES] {
+pub(crate) unsafe fn seal(key: &[u32; 8], lanes: &Lanes) -> [u128; LANES] {
     // SAFETY: the caller's promise is passed on.
     unsafe { walk::<true>(key, lanes) }
 }
@@ -125,7 +48,7 @@ unsafe fn seal(key: &[u32; 8], lanes: &Lanes) -> [u128; LANES] {
 /// # Safety
 /// As of [`seal`].
 #[target_feature(enable = "avx512f,avx512bw,avx512ifma")]
-unsafe fn open(key: &[u32; 8], lanes: &Lanes) -> [u128; LANES] {
+pub(crate) unsafe fn open(key: &[u32; 8], lanes: &Lanes) -> [u128; LANES] {
     // SAFETY: the caller's promise is passed on.
     unsafe { walk::<false>(key, lanes) }
 }
@@ -303,6 +226,3 @@ impl Columns {
         (self.count, self.taken) = (0, 0);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,9 @@
 //! ChaCha20-Poly1305 (RFC 8439) over several messages at once.
 //!
 //! A [`Key`] seals and opens messages in place. In a batch, neighbours of equal length are taken eight at a time through
-//! one walk in lock-step where the CPU has AVX-512 with IFMA (`avx512.rs`); everything else goes to aws-lc (`library.rs`).
-//! Both give the same bytes. What the messages mean and whether a counter is fresh is the business of the callers.
+//! one walk in lock-step where the CPU has AVX-512 with IFMA (`avx512.rs`) or AVX2 (`avx2.rs`); everything else goes to aws-lc
+//! (`library.rs`). All give the same bytes. What the messages mean and whether a counter is fresh is the business of the
+//! callers.
 //!
 //! Invariant: time and memory accesses depend on the number and the lengths of messages and on the verdicts, never on keys
 //! or texts.
@@ -18,16 +19,19 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod library;
+mod lockstep;
 
-#[cfg(target_arch = "x86_64")]
-use avx512::Wide;
+#[doc(hidden)]
+pub use lockstep::Kernel;
 
 /// The length of a tag in bytes.
 pub const TAG_LEN: usize = 16;
 
-/// Messages that one walk of the wide kernel takes.
+/// Messages that one walk of a kernel takes.
 const LANES: usize = 8;
 
 /// A ChaCha20-Poly1305 key (RFC 8439), used by `&self` from any thread. Secret: wiped when dropped.
@@ -35,6 +39,8 @@ pub struct Key {
     /// The key as the cipher's state holds it; boxed, so that moving a key leaves no copy behind.
     words: Box<Zeroizing<[u32; 8]>>,
     library: library::Key,
+    /// What takes the runs of a batch that are worth it.
+    kernel: Option<Kernel>,
 }
 
 /// A message in its buffer.
@@ -49,6 +55,13 @@ impl Key {
     /// Expands a key; every 32 bytes are one.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Self {
+        Self::with_kernel(bytes, Kernel::all().next())
+    }
+
+    /// A key that uses this kernel, or only the library: for tests and benchmarks.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_kernel(bytes: &[u8; 32], kernel: Option<Kernel>) -> Self {
         let mut words = Box::new(Zeroizing::new([0; 8]));
         for (word, part) in words.iter_mut().zip(bytes.as_chunks().0) {
             *word = u32::from_le_bytes(*part);
@@ -56,6 +69,7 @@ impl Key {
         Self {
             words,
             library: library::Key::new(bytes),
+            kernel,
         }
     }
 
@@ -74,9 +88,8 @@ impl Key {
     /// [`Key::seal`] for each of `messages`; fastest for runs of equal length.
     pub fn seal_batch(&self, messages: &mut [Message<'_>]) {
         for_each_run(messages, |_, run| {
-            #[cfg(target_arch = "x86_64")]
-            if let Some(wide) = wide_for(run) {
-                return wide.seal(&self.words, run);
+            if let Some(kernel) = self.kernel_for(run) {
+                return kernel.seal(&self.words, run);
             }
             for message in run {
                 self.library.seal(message.counter, message.body);
@@ -87,9 +100,8 @@ impl Key {
     /// [`Key::open`] for each of `messages`; `verdict` is told the index of each, in order, and whether it is authentic.
     pub fn open_batch(&self, messages: &mut [Message<'_>], verdict: &mut dyn FnMut(usize, bool)) {
         for_each_run(messages, |first, run| {
-            #[cfg(target_arch = "x86_64")]
-            if let Some(wide) = wide_for(run) {
-                let authentic = wide.open(&self.words, run);
+            if let Some(kernel) = self.kernel_for(run) {
+                let authentic = kernel.open(&self.words, run);
                 for (index, authentic) in (first..).zip(authentic).take(run.len()) {
                     verdict(index, authentic);
                 }
@@ -100,6 +112,13 @@ impl Key {
             }
         });
     }
+
+    /// The kernel, where the run is worth a walk.
+    fn kernel_for(&self, run: &[Message<'_>]) -> Option<Kernel> {
+        let kernel = self.kernel?;
+        let length = run.first()?.body.len().checked_sub(TAG_LEN)?;
+        (length <= Kernel::LONGEST && run.len() >= kernel.fewest(length)).then_some(kernel)
+    }
 }
 
 impl fmt::Debug for Key {
@@ -108,14 +127,10 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What takes the runs of a batch on this CPU, for people: `avx512` or `library`.
+/// What takes the runs of a batch on this CPU, for people: `avx512`, `avx2` or `library`.
 #[must_use]
 pub fn backend() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if Wide::detect().is_some() {
-        return "avx512";
-    }
-    "library"
+    Kernel::all().next().map_or("library", Kernel::name)
 }
 
 /// Cuts `messages` into runs of one to eight neighbours whose bodies are equally long, with the index of the first.
@@ -132,20 +147,7 @@ fn for_each_run<'a>(messages: &mut [Message<'a>], mut take: impl FnMut(usize, &m
     }
 }
 
-/// The wide kernel, where the CPU has it and a run is worth it.
-#[cfg(target_arch = "x86_64")]
-fn wide_for(run: &[Message<'_>]) -> Option<Wide> {
-    let length = run.first()?.body.len().checked_sub(TAG_LEN)?;
-    // A walk costs the same for one message as for eight: on a Zen 5 at 4.5 GHz as much as the library takes for 1.8 messages of
-    // 256 bytes, 2.5 of 1420 and 3.0 of 8920.
-    let fewest = match length {
-        0..=256 => 2,
-        257..=8000 => 3,
-        8001..=Wide::LONGEST => 4,
-        _ => return None,
-    };
-    if run.len() >= fewest { Wide::detect() } else { None }
-}
-
+#[cfg(test)]
+mod poly_cases;
 #[cfg(test)]
 mod tests;

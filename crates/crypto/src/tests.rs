@@ -21,10 +21,6 @@ impl Numbers {
         std::array::from_fn(|_| self.next() as u8)
     }
 
-    fn key(&mut self) -> Key {
-        Key::new(&self.bytes())
-    }
-
     /// Small ones, and those that need the high word of the nonce.
     fn counter(&mut self) -> u64 {
         self.next() >> self.below(64)
@@ -90,27 +86,31 @@ fn sealed_by_library(key: &Key, slots: &[Slot]) -> Vec<Slot> {
 }
 
 /// Who does the work.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum By {
-    /// The batch functions, whatever they choose.
-    Batch,
-    /// The wide kernel, even where it does not pay; at most eight messages.
-    Kernel,
+    /// The batch functions, which choose between a kernel and the library.
+    Batch(Option<Kernel>),
+    /// A kernel, even where it does not pay; at most eight messages.
+    Walk(Kernel),
 }
 
 impl By {
     fn all() -> Vec<Self> {
-        if kernel_runs() {
-            vec![Self::Batch, Self::Kernel]
-        } else {
-            vec![Self::Batch]
+        let batches = Kernel::all().map(Some).chain([None]).map(Self::Batch);
+        batches.chain(walks()).collect()
+    }
+
+    fn key(self, numbers: &mut Numbers) -> Key {
+        match self {
+            Self::Batch(kernel) => Key::with_kernel(&numbers.bytes(), kernel),
+            Self::Walk(_) => Key::new(&numbers.bytes()),
         }
     }
 
     fn seal(self, key: &Key, slots: &mut [Slot]) {
         match self {
-            Self::Batch => key.seal_batch(&mut messages(slots)),
-            Self::Kernel => kernel_seal(key, &mut messages(slots)),
+            Self::Batch(_) => key.seal_batch(&mut messages(slots)),
+            Self::Walk(kernel) => kernel.seal(&key.words, &mut messages(slots)),
         }
     }
 
@@ -118,11 +118,11 @@ impl By {
         let count = slots.len();
         let mut verdicts = Vec::new();
         match self {
-            Self::Batch => key.open_batch(&mut messages(slots), &mut |index, authentic| {
+            Self::Batch(_) => key.open_batch(&mut messages(slots), &mut |index, authentic| {
                 assert_eq!(index, verdicts.len());
                 verdicts.push(authentic);
             }),
-            Self::Kernel => verdicts.extend(kernel_open(key, &mut messages(slots))),
+            Self::Walk(kernel) => verdicts.extend(kernel.open(&key.words, &mut messages(slots))),
         }
         verdicts.truncate(count);
         assert_eq!(verdicts.len(), count);
@@ -130,36 +130,13 @@ impl By {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn kernel_runs() -> bool {
-    let runs = Wide::detect().is_some();
-    if !runs {
-        eprintln!("SKIPPED: the CPU has no AVX-512 with IFMA");
+/// Every kernel of this CPU.
+fn walks() -> Vec<By> {
+    let walks: Vec<_> = Kernel::all().map(By::Walk).collect();
+    if walks.len() < 2 {
+        eprintln!("SKIPPED in part: the CPU can run {walks:?} alone");
     }
-    runs
-}
-
-#[cfg(target_arch = "x86_64")]
-fn kernel_seal(key: &Key, messages: &mut [Message<'_>]) {
-    Wide::detect().unwrap().seal(&key.words, messages);
-}
-
-#[cfg(target_arch = "x86_64")]
-fn kernel_open(key: &Key, messages: &mut [Message<'_>]) -> [bool; LANES] {
-    Wide::detect().unwrap().open(&key.words, messages)
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn kernel_runs() -> bool {
-    false
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn kernel_seal(_: &Key, _: &mut [Message<'_>]) {}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn kernel_open(_: &Key, _: &mut [Message<'_>]) -> [bool; LANES] {
-    [false; LANES]
+    walks
 }
 
 /// Seals and opens, and compares everything with the library, the bytes around the messages included.
@@ -183,7 +160,7 @@ fn check(by: By, key: &Key, plain: &[Slot]) {
 fn agrees_with_the_library_at_every_length() {
     let mut numbers = Numbers(1);
     for by in By::all() {
-        let key = numbers.key();
+        let key = by.key(&mut numbers);
         for length in 0..=2048 {
             check(by, &key, &slots(&mut numbers, &[length; 8]));
         }
@@ -194,10 +171,10 @@ fn agrees_with_the_library_at_every_length() {
 fn agrees_with_the_library_in_groups_of_every_size() {
     let mut numbers = Numbers(2);
     for by in By::all() {
-        let most = if matches!(by, By::Kernel) { LANES } else { 20 };
+        let most = if matches!(by, By::Walk(_)) { LANES } else { 20 };
         for count in 0..=most {
             for length in [0, 1, 15, 16, 17, 48, 63, 64, 65, 127, 128, 129, 192, 193, 576, 1420] {
-                let key = numbers.key();
+                let key = by.key(&mut numbers);
                 check(by, &key, &slots(&mut numbers, &vec![length; count]));
             }
         }
@@ -207,8 +184,8 @@ fn agrees_with_the_library_in_groups_of_every_size() {
 #[test]
 fn agrees_with_the_library_at_every_alignment() {
     let mut numbers = Numbers(3);
-    let key = numbers.key();
     for by in By::all() {
+        let key = by.key(&mut numbers);
         for offset in 0..64 {
             for length in [5, 64, 200, 1000] {
                 let slots: Vec<_> = (0..8)
@@ -224,27 +201,30 @@ fn agrees_with_the_library_at_every_alignment() {
 fn agrees_with_the_library_on_the_longest_messages() {
     let mut numbers = Numbers(4);
     for by in By::all() {
-        for length in [65_503, 65_519, 65_535] {
-            let key = numbers.key();
-            check(by, &key, &slots(&mut numbers, &[length; 8]));
+        let lengths: &[usize] = match by {
+            By::Batch(_) => &[65_535, 65_536, 100_000],
+            By::Walk(_) => &[65_503, 65_519, 65_535],
+        };
+        for length in lengths {
+            let key = by.key(&mut numbers);
+            check(by, &key, &slots(&mut numbers, &[*length; 8]));
         }
     }
-    let key = numbers.key();
-    check(By::Batch, &key, &slots(&mut numbers, &[65_536; 4]));
-    check(By::Batch, &key, &slots(&mut numbers, &[100_000; 4]));
 }
 
 #[test]
 fn agrees_with_the_library_on_batches_of_mixed_lengths() {
     let mut numbers = Numbers(5);
-    for _ in 0..300 {
-        let key = numbers.key();
+    for round in 0..300 {
+        let kernel = Kernel::all().nth(round % 2);
+        let by = By::Batch(kernel);
+        let key = by.key(&mut numbers);
         let mut lengths = Vec::new();
         for _ in 0..numbers.below(6) {
             let (length, count) = (numbers.below(400), 1 + numbers.below(12));
             lengths.extend(std::iter::repeat_n(length, count));
         }
-        check(By::Batch, &key, &slots(&mut numbers, &lengths));
+        check(by, &key, &slots(&mut numbers, &lengths));
     }
 }
 
@@ -252,9 +232,10 @@ fn agrees_with_the_library_on_batches_of_mixed_lengths() {
 #[test]
 fn agrees_with_the_library_on_a_random_walk() {
     let mut numbers = Numbers(6);
+    let all = By::all();
     for _ in 0..if cfg!(debug_assertions) { 200 } else { 20_000 } {
-        let by = By::all()[numbers.below(By::all().len())];
-        let key = numbers.key();
+        let by = all[numbers.below(all.len())];
+        let key = by.key(&mut numbers);
         let (bits, count) = (numbers.below(12), 1 + numbers.below(8));
         let lengths = vec![numbers.below(1 << bits); count];
         let plain = slots(&mut numbers, &lengths);
@@ -282,8 +263,8 @@ fn expect_only(by: By, key: &Key, slots: &[Slot], broken: usize) {
 #[test]
 fn a_changed_bit_condemns_its_message_alone() {
     let mut numbers = Numbers(7);
-    let key = numbers.key();
     for by in By::all() {
+        let key = by.key(&mut numbers);
         for length in [0, 1, 20, 64, 100] {
             let mut sealed = slots(&mut numbers, &[length; 8]);
             sealed = sealed_by_library(&key, &sealed);
@@ -306,7 +287,7 @@ fn a_changed_bit_condemns_its_message_alone() {
 
 #[test]
 fn a_body_without_room_for_a_tag_is_left_alone_and_never_authentic() {
-    let key = Numbers(8).key();
+    let key = Key::new(&Numbers(8).bytes());
     for length in 0..TAG_LEN {
         let mut bodies = vec![vec![7; length]; 8];
         let mut batch: Vec<_> = bodies.iter_mut().map(|body| Message { counter: 1, body }).collect();
@@ -329,14 +310,13 @@ fn a_body_without_room_for_a_tag_is_left_alone_and_never_authentic() {
 #[test]
 fn a_key_does_not_show_itself() {
     assert_eq!(format!("{:?}", Key::new(&[0x5a; 32])), "Key(..)");
-    assert!(["avx512", "library"].contains(&backend()));
+    assert!(["avx512", "avx2", "library"].contains(&backend()));
 }
 
 /// RFC 8439 A.5 has additional data, so only its ciphertext applies: the same key and nonce, whose first four bytes are zero.
 #[test]
 fn rfc_8439_a_5_ciphertext() {
     let key = hex("1c9240a5eb55d38af333888604f6b5f0473917c1402b80099dca5cbc207075c0");
-    let key = Key::new(key.as_slice().try_into().unwrap());
     let ciphertext = hex(
         "64a0861575861af460f062c79be643bd5e805cfd345cf389f108670ac76c8cb24c6cfc18755d43eea09ee94e382d26b0bdb7b73c321b\
          0100d4f03b7f355894cf332f830e710b97ce98c8a84abd0b948114ad176e008d33bd60f982b1ff37c8559797a06ef4f0ef61c1863\
@@ -349,11 +329,14 @@ fn rfc_8439_a_5_ciphertext() {
         obsoleted by other documents at any time. It is inappropriate to use Internet-Drafts as reference material or \
         to cite them other than as /“work in progress./”";
     let counter = u64::from_le_bytes([1, 2, 3, 4, 5, 6, 7, 8]);
-    let mut bodies = vec![[text.as_bytes(), &[0; TAG_LEN]].concat(); 8];
-    let mut batch: Vec<_> = bodies.iter_mut().map(|body| Message { counter, body }).collect();
-    key.seal_batch(&mut batch);
-    for body in bodies {
-        assert_eq!(body[..text.len()], ciphertext);
+    for kernel in Kernel::all().map(Some).chain([None]) {
+        let key = Key::with_kernel(key.as_slice().try_into().unwrap(), kernel);
+        let mut bodies = vec![[text.as_bytes(), &[0; TAG_LEN]].concat(); 8];
+        let mut batch: Vec<_> = bodies.iter_mut().map(|body| Message { counter, body }).collect();
+        key.seal_batch(&mut batch);
+        for body in bodies {
+            assert_eq!(body[..text.len()], ciphertext);
+        }
     }
 }
 
@@ -366,21 +349,23 @@ proptest! {
     #[test]
     fn any_batch_is_what_the_library_makes_of_it(
         seed: u64,
+        kernel in 0_usize..3,
         lengths in prop::array::uniform3(0_usize..700),
         choice in prop::collection::vec((0_usize..3, any::<bool>()), 0..40),
     ) {
         let mut numbers = Numbers(seed);
-        let key = numbers.key();
+        let by = By::Batch(Kernel::all().nth(kernel));
+        let key = by.key(&mut numbers);
         let lengths: Vec<_> = choice.iter().map(|(which, _)| lengths[*which]).collect();
         let plain = slots(&mut numbers, &lengths);
-        check(By::Batch, &key, &plain);
+        check(by, &key, &plain);
         let mut sealed = sealed_by_library(&key, &plain);
         for (slot, (_, broken)) in sealed.iter_mut().zip(&choice) {
             if *broken {
                 corrupt(&mut numbers, std::slice::from_mut(slot));
             }
         }
-        let verdicts = By::Batch.open(&key, &mut sealed);
+        let verdicts = by.open(&key, &mut sealed);
         let expected: Vec<_> = choice.iter().map(|(_, broken)| !broken).collect();
         prop_assert_eq!(verdicts, expected);
     }

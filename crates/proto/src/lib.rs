@@ -44,7 +44,8 @@ mod time;
 mod timers;
 mod tunnel;
 
-/// Who seals and opens transport data on this processor, for people: `avx512` (eight datagrams at once) or `library`.
+/// Who seals and opens transport data on this processor, for people: `avx512` or `avx2` (eight datagrams at once), or
+/// `library`.
 pub use ::crypto::backend as cipher_backend;
 pub use endpoint::{Endpoint, StickySource};
 pub use error::{ConfigError, DropReason};

@@ -77,7 +77,7 @@ pub(crate) struct Offloads {
     pub(crate) udp_gso: bool,
     /// Several datagrams in one receive.
     pub(crate) udp_gro: bool,
-    /// Who seals and opens: `avx512` or `library`.
+    /// Who seals and opens: `avx512`, `avx2` or `library`.
     pub(crate) cipher: &'static str,
     /// Datagrams in the average send of the timed flow's sender.
     pub(crate) datagrams_per_send: f64,
