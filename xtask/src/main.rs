@@ -1,6 +1,7 @@
-//! Developer tasks: `cargo xtask test|structure|prepare|bench`.
+//! Developer tasks: `cargo xtask test|structure|prepare|bench|instructions`.
 
 mod bench;
+mod instructions;
 mod prepare;
 mod steps;
 mod structure;
@@ -22,6 +23,8 @@ enum Task {
     Structure,
     /// Measures adit beside other implementations, in interleaved rounds
     Bench(bench::Options),
+    /// Counts the instructions of the hot stages and compares them with docs/instructions.md
+    Instructions(instructions::Options),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Task::Prepare => prepare::prepare(),
         Task::Structure => structure::check(),
         Task::Bench(options) => bench::run(&options),
+        Task::Instructions(options) => instructions::run(&options).map_err(instructions::Failure::into_text),
     };
     match result {
         Ok(text) => {

@@ -6,7 +6,7 @@ use std::process::Command;
 use e2e::{initramfs, needs};
 
 /// A program, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 15] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("wg", "wireguard-tools"),
     ("wg-quick", "wireguard-tools"),
     ("wireguard-go", "wireguard-go"),
@@ -22,6 +22,7 @@ const PACKAGES: [(&str, &str); 15] = [
     ("setpriv", "util-linux"),
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
+    ("valgrind", "valgrind"),
 ];
 
 /// The kernel whose WireGuard the guest runs.

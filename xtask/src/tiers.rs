@@ -8,6 +8,7 @@ use clap::Args;
 use e2e::needs;
 
 use crate::bench;
+use crate::instructions::{self, Failure};
 use crate::prepare;
 use crate::steps::{Outcome, Steps, check, count, in_ci};
 use crate::structure;
@@ -61,6 +62,17 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     step("release build", &|| {
         check(cargo(["build", "--release", "--package", "adit"]))
     });
+    step(
+        "instructions",
+        &|| match instructions::run(&instructions::Options::default()) {
+            Ok(text) => {
+                println!("{text}");
+                Outcome::Passed
+            }
+            Err(Failure::Missing(what)) => Outcome::Skipped(what),
+            Err(Failure::Failed(why)) => Outcome::Failed(why),
+        },
+    );
     step("end-to-end tests", &|| count(tests(&["--package", "e2e"])));
     step("benchmark, smoke", &bench::smoke);
     let seconds = options.fuzz_seconds.unwrap_or(if in_ci() { 60 } else { 10 });

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde::Deserialize;
 
 /// The arrows, transitive ones included. Test-only dependencies may point elsewhere.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("crypto", &[]),
     ("proto", &["crypto"]),
     ("sys", &[]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("simnet", &["proto"]),
     ("traffic", &["proto", "conf", "sys"]),
     ("adit", &["proto", "conf", "sys", "engine", "host", "netstack"]),
+    ("benches", &["crypto", "proto", "engine"]),
     ("e2e", &[]),
     ("xtask", &["e2e"]),
 ];
