@@ -10,11 +10,15 @@ use e2e::{Engine, needs};
 
 mod chart;
 mod cipher;
+mod crowd;
 mod datagrams;
+mod flood;
+mod handshakes;
 mod latency;
 mod leg;
 mod memory;
 mod path;
+mod peers;
 mod programs;
 mod report;
 mod samples;
@@ -110,7 +114,7 @@ pub(crate) fn run(options: &Options) -> Result<String, String> {
     let setting = Setting {
         seconds: options.seconds.unwrap_or(if short { 1 } else { 2 }),
         traffic: programs::traffic()?,
-        strict: options.smoke,
+        smoke: options.smoke,
     };
     for entry in series
         .iter()

@@ -1,7 +1,7 @@
 //! What is measured: legs as data, in the order in which they run.
 
 use super::stand::{Series, Setting, Stand};
-use super::{datagrams, latency, memory, path, tcp};
+use super::{datagrams, flood, handshakes, latency, memory, path, peers, tcp};
 
 /// The table a figure belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub(super) enum Who {
     Tunnels,
     /// All that are WireGuard: not the null cipher either.
     Engines,
+    /// adit alone: others cannot, or not in reasonable time.
+    Adit,
 }
 
 /// How a leg runs; it returns one value for each of its figures, NaN for what does not apply.
@@ -106,7 +108,7 @@ pub(super) struct Leg {
 }
 
 /// All legs.
-pub(super) const LEGS: [&Leg; 13] = [
+pub(super) const LEGS: [&Leg; 20] = [
     &latency::IDLE,
     &tcp::ONE,
     &tcp::FOUR,
@@ -120,6 +122,13 @@ pub(super) const LEGS: [&Leg; 13] = [
     &datagrams::SMALL,
     &latency::LOADED,
     &memory::MEMORY,
+    &handshakes::ANSWERED,
+    &flood::FLOOD,
+    &peers::ONE,
+    &peers::HUNDRED,
+    &peers::TEN_THOUSAND,
+    &peers::HUNDRED_THOUSAND,
+    &handshakes::STORM,
 ];
 
 /// The legs that `words` name, by their names or themes; without words all, or those for `--quick`.

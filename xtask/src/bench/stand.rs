@@ -40,6 +40,7 @@ impl Series {
         match who {
             Who::Everybody => true,
             Who::Tunnels => self.kind != Kind::Bare,
+            Who::Adit => self.kind == Kind::Adit,
             Who::Engines => matches!(self.kind, Kind::Adit | Kind::Peer),
         }
     }
@@ -52,8 +53,8 @@ pub(super) struct Setting {
     pub(super) seconds: u32,
     /// The program that makes datagrams and handshakes.
     pub(super) traffic: PathBuf,
-    /// Whether a wrong result is an error, even one that other engines are forgiven.
-    pub(super) strict: bool,
+    /// Whether results count and speeds do not: as little as possible, and no mistake is forgiven.
+    pub(super) smoke: bool,
 }
 
 /// Two sides with traffic possible between them.
@@ -106,6 +107,14 @@ impl Stand {
         } else {
             inner_v4(2).into()
         }
+    }
+
+    /// The engine of the right side, the receiving one.
+    ///
+    /// # Errors
+    /// Where there is no tunnel.
+    pub(super) fn receiver(&self) -> Result<&Running, String> {
+        self.engines.get(1).ok_or_else(|| "no engine here".into())
     }
 
     /// User and system time of both engines so far, in seconds.
