@@ -211,11 +211,13 @@ fn series(options: &Options) -> Result<Vec<Series>, String> {
             .ok_or_else(|| format!("--peer {peer}: want NAME=COMMAND"))?;
         series.push(of(Kind::Peer, Engine::other(name, line)));
     }
-    series.push(Series {
-        name: "bare".into(),
-        kind: Kind::Bare,
-        engine: None,
-    });
+    if !options.smoke {
+        series.push(Series {
+            name: "bare".into(),
+            kind: Kind::Bare,
+            engine: None,
+        });
+    }
     if let Some(only) = options
         .only
         .iter()

@@ -43,7 +43,7 @@ pub(crate) struct Options {
 /// Messages under way at most: enough to keep a responder busy, too few to fill its socket.
 const WINDOW: usize = 128;
 /// After so much silence what is under way counts as lost.
-const SILENCE: Duration = Duration::from_millis(50);
+const SILENCE: Duration = Duration::from_millis(30);
 /// Copies of one message that make a responder believe it is under load.
 const ALARM: usize = 1000;
 /// Time, as the peers see it, between two messages of one: longer than the protocol makes them wait. All fit into the life of a cookie.
@@ -99,31 +99,23 @@ fn fetch_cookies(clients: &mut [Client], wire: &mut Wire, start: Now, target: So
     }
     let mut served = vec![false; clients.len()];
     for _ in 0..3 {
-        let alarm = clients.iter().zip(&first).take(1).cycle().take(ALARM);
-        for (client, payload) in alarm {
-            wire.send(client.outer, payload)?;
+        for _ in 0..ALARM {
+            wire.send(clients[0].outer, &first[0])?;
         }
-        let mut open = 0;
-        for number in 0..=clients.len() {
-            if served.get(number) == Some(&false) {
-                wire.send(clients[number].outer, &first[number])?;
-                open += 1;
+        let open: Vec<usize> = (0..clients.len()).filter(|number| !served[*number]).collect();
+        for some in open.chunks(WINDOW) {
+            for number in some {
+                wire.send(clients[*number].outer, &first[*number])?;
             }
-            while open >= WINDOW || (number == clients.len() && open > 0) {
-                let mut take = |peer: u32, answer, datagram: &mut [u8]| {
-                    let client = clients.get_mut(peer as usize);
-                    if let (Answer::Cookie, Some(client)) = (answer, client) {
-                        let taken = client.tunnel.handle_datagram(start, Endpoint::new(target), datagram);
-                        served[peer as usize] |= taken.is_ok();
-                    }
-                };
-                let received = wire.receive(SILENCE, &mut take)?;
-                open = if received == 0 {
-                    0
-                } else {
-                    open.saturating_sub(received)
-                };
-            }
+            // To the last answer: one left over would be taken for an answer to what is measured.
+            let mut take = |peer: u32, answer, datagram: &mut [u8]| {
+                let client = clients.get_mut(peer as usize);
+                if let (Answer::Cookie, Some(client)) = (answer, client) {
+                    let taken = client.tunnel.handle_datagram(start, Endpoint::new(target), datagram);
+                    served[peer as usize] |= taken.is_ok();
+                }
+            };
+            while wire.receive(SILENCE, &mut take)? > 0 {}
         }
         if served.iter().all(|served| *served) {
             break;

@@ -1,7 +1,5 @@
 //! Resident memory: before any traffic but a ping, and right after a load of four TCP flows.
 
-use std::time::Duration;
-
 use super::leg::{Better, Figure, Leg, Run, Theme, Who};
 use super::stand::{Series, Setting, Stand};
 
@@ -23,12 +21,9 @@ pub(super) const MEMORY: Leg = Leg {
     ],
 };
 
-/// Long enough for an engine to give back what the handshake touched.
-const SETTLE: Duration = Duration::from_millis(2500);
-
 fn memory(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
     let mut stand = Stand::new(series, setting)?;
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(setting.settle());
     let idle = stand.resident_mib();
     stand.iperf(&format!("-t {} -P 4", setting.seconds))?;
     let busy = stand.resident_mib();

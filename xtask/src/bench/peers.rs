@@ -73,9 +73,6 @@ pub(super) const HUNDRED_THOUSAND: Leg = leg!("peers100k", 100_000, "100,000 idl
 const SMOKE: u32 = 200;
 /// From so many peers on, their memory stands out from everything else's.
 const MEASURABLE: u32 = 10_000;
-/// Until an engine has given back what it does not need and sleeps.
-const SETTLE: Duration = Duration::from_millis(2500);
-
 const fn figure(
     key: &'static str,
     heading: &'static str,
@@ -94,7 +91,7 @@ fn idle_peers(series: &Series, setting: &Setting, peers: u32) -> Result<Vec<f64>
     let before = stand.receiver()?.resident_kib() as f64;
     crowd::load(&stand.lab.left, &file)?;
     let by_socket = crowd::load(&stand.lab.right, &file)?;
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(setting.settle());
     let receiver = stand.receiver()?;
     let memory = (receiver.resident_kib() as f64 - before) * 1024.0 / f64::from(peers);
     let (switches, cpu) = idle(receiver, Duration::from_secs(setting.seconds.into()))?;

@@ -57,6 +57,13 @@ pub(super) struct Setting {
     pub(super) smoke: bool,
 }
 
+impl Setting {
+    /// Until an engine has given back what it does not need, and sleeps.
+    pub(super) fn settle(&self) -> Duration {
+        Duration::from_millis(if self.smoke { 200 } else { 2500 })
+    }
+}
+
 /// Two sides with traffic possible between them.
 pub(super) struct Stand {
     // Dropped in this order: what runs in the sides goes before them.
