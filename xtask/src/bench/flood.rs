@@ -42,6 +42,11 @@ fn flood(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
     // There and back, so that what changes with time changes both.
     for engine in [false, true, true, false] {
         let (flow, rate) = flooded(&stand, engine)?;
+        eprint!(
+            "[{} {flow:.2} at {:.0} k/s] ",
+            if engine { "engine" } else { "apart" },
+            rate / 1000.0
+        );
         if engine {
             at_engine.push((flow, rate));
         } else {

@@ -71,6 +71,9 @@ pub(super) const HUNDRED_THOUSAND: Leg = leg!("peers100k", 100_000, "100,000 idl
 
 /// The most peers of a smoke run.
 const SMOKE: u32 = 200;
+/// How long an idle engine is watched: enough for timers of some seconds, or just to see that it can be.
+const LONG: Duration = Duration::from_secs(4);
+const BRIEF: Duration = Duration::from_millis(300);
 /// From so many peers on, their memory stands out from everything else's.
 const MEASURABLE: u32 = 10_000;
 const fn figure(
@@ -94,7 +97,7 @@ fn idle_peers(series: &Series, setting: &Setting, peers: u32) -> Result<Vec<f64>
     std::thread::sleep(setting.settle());
     let receiver = stand.receiver()?;
     let memory = (receiver.resident_kib() as f64 - before) * 1024.0 / f64::from(peers);
-    let (switches, cpu) = idle(receiver, Duration::from_secs(setting.seconds.into()))?;
+    let (switches, cpu) = idle(receiver, if setting.smoke { BRIEF } else { LONG })?;
     let flow = tcp::flows(&stand, "")?[0];
     if setting.smoke {
         check_count(&stand.lab.right, peers + 1)?;
