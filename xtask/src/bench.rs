@@ -166,7 +166,7 @@ fn rounds_of(
         }
         for entry in order {
             eprint!("round {}/{rounds}, {}: ", round + 1, entry.series.name);
-            let sample = samples::measure(&entry.series, legs, setting, &mut |failure| {
+            let sample = samples::measure(&entry.series, legs, round, setting, &mut |failure| {
                 eprintln!("FAILED {failure}");
                 failures.push(format!("round {}: {failure}", round + 1));
             });

@@ -107,6 +107,16 @@ pub(super) struct Leg {
     pub(super) figures: &'static [Figure],
 }
 
+/// Rounds in which the legs of scale run: they take the most time and vary the least.
+const SCALE_ROUNDS: usize = 4;
+
+impl Leg {
+    /// Whether it runs in round number `round`, counted from 0.
+    pub(super) fn runs_in(&self, round: usize) -> bool {
+        round < SCALE_ROUNDS || self.figures.iter().all(|figure| figure.theme != Theme::Scale)
+    }
+}
+
 /// All legs.
 pub(super) const LEGS: [&Leg; 20] = [
     &latency::IDLE,
@@ -175,6 +185,16 @@ mod tests {
             names.dedup();
             assert_eq!(names.len(), count, "{names:?}");
         }
+    }
+
+    #[test]
+    fn legs_of_scale_run_in_the_first_rounds_only() {
+        let count = |round| LEGS.iter().filter(|leg| leg.runs_in(round)).count();
+        assert_eq!(count(0), LEGS.len());
+        assert_eq!(
+            LEGS.len() - count(SCALE_ROUNDS),
+            select(&["scale".into()], false).unwrap().len()
+        );
     }
 
     #[test]

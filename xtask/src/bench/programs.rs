@@ -38,11 +38,7 @@ fn cargo(arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new("cargo");
     // `cargo run` tells its children about itself; this one starts afresh.
     command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-    let status = command
-        .args(arguments)
-        .arg("--quiet")
-        .current_dir(needs::workspace())
-        .status();
+    let status = command.args(arguments).current_dir(needs::workspace()).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("cargo {}: {status}", arguments.join(" "))),

@@ -46,10 +46,11 @@ pub(super) fn figures(legs: &[&'static Leg]) -> impl Iterator<Item = &'static Fi
     legs.iter().flat_map(|leg| leg.figures)
 }
 
-/// Measures `series` in all `legs` it takes part in. What fails is told to `failed` and leaves NaN.
+/// Measures `series` in all `legs` it takes part in in this `round`. What fails is told to `failed` and leaves NaN.
 pub(super) fn measure(
     series: &Series,
     legs: &[&'static Leg],
+    round: usize,
     setting: &Setting,
     failed: &mut dyn FnMut(String),
 ) -> Sample {
@@ -57,14 +58,15 @@ pub(super) fn measure(
     let mut stand = None;
     let mut values = Vec::new();
     for leg in legs {
-        let result = if series.takes_part(leg.who) {
+        let runs = series.takes_part(leg.who) && leg.runs_in(round);
+        let result = if runs {
             run(series, leg, setting, &mut stand)
         } else {
             Ok(vec![f64::NAN; leg.figures.len()])
         };
         match result {
             Ok(found) => {
-                if series.takes_part(leg.who) {
+                if runs {
                     let found: Vec<String> = found.iter().map(|value| format!("{value:.2}")).collect();
                     eprint!("{} {}; ", leg.name, found.join(" "));
                 }
