@@ -60,7 +60,14 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         check(cargo(["test", "--quiet", "--doc", "--workspace"]))
     });
     step("release build", &|| {
-        check(cargo(["build", "--release", "--package", "adit"]))
+        check(cargo([
+            "build",
+            "--release",
+            "--package",
+            "adit",
+            "--package",
+            "traffic",
+        ]))
     });
     step(
         "instructions",
