@@ -256,7 +256,7 @@ mod tests {
                 routes: true,
             })
             .unwrap();
-            let tun = Tun::create("news").unwrap();
+            let tun = Tun::create("news", false).unwrap();
             let index = tun.index().unwrap();
             let link = |test: fn(&LinkChange) -> bool| move |event: &Event| matches!(event, Event::Link(link) if link.name == "news" && test(link));
             let Event::Link(new) = wait_for(&mut notify, "the link", link(|_| true)) else {

@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_interface_of_a_destination_is_found() {
         in_namespace(|| {
-            let tun = Tun::create("way").unwrap();
+            let tun = Tun::create("way", false).unwrap();
             set_address("way", Ipv4Addr::new(10, 7, 0, 1), 24).unwrap();
             set_up("way").unwrap();
             let index = tun.index().unwrap();

@@ -25,6 +25,7 @@ pub struct Tun {
     fd: OwnedFd,
     /// Fixed when the device was made.
     vnet_hdr: bool,
+    multi_queue: bool,
     /// `TUN_F_*` bits that are on.
     offloads: AtomicU32,
     home: Mutex<Home>,
@@ -121,26 +122,78 @@ impl TunOffloads {
 impl Tun {
     /// Makes an interface called `name`, where `%d` stands for the first free number, in the namespace of the thread.
     ///
-    /// It gets the best offloads that the kernel has.
+    /// It gets the best offloads that the kernel has. With `multi_queue` it may get more queues, by [`Tun::attach`]; without, other
+    /// programs find it as they know it.
     ///
     /// # Errors
     /// `InvalidInput` for a bad name, `ResourceBusy` when the name is taken, `PermissionDenied` without
     /// `CAP_NET_ADMIN`, `NotFound` when the kernel has no TUN.
-    pub fn create(name: &str) -> io::Result<Self> {
+    pub fn create(name: &str, multi_queue: bool) -> io::Result<Self> {
         let request = IfReq::new(name)?;
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = retry_on_intr(|| open(DEVICE, flags, Mode::empty()))?;
+        let fd = open_device()?;
         let plain = libc::IFF_TUN | libc::IFF_NO_PI;
         let attach = |flags: libc::c_int| request.with_short(flags as i16).ask(fd.as_fd(), libc::TUNSETIFF);
+        if multi_queue {
+            // Exclusive: without that it would join a device of that name that has several queues.
+            match attach(plain | libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE | libc::IFF_TUN_EXCL) {
+                Ok(_) => return Self::with_best_offloads(fd, true, true),
+                // A device that waits for a program, or a kernel without one of these.
+                Err(error) if [libc::EBUSY, libc::EINVAL].contains(&error.raw_os_error().unwrap_or(0)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let vnet_hdr = match attach(plain | libc::IFF_VNET_HDR) {
             Ok(_) => true,
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                attach(plain)?;
+                let exists = || request.ask(control_socket()?.as_fd(), libc::SIOCGIFINDEX as libc::Ioctl);
+                // A device of that name with several queues gives the same error as a kernel without the header.
+                attach(plain).map_err(|error| match exists() {
+                    Ok(_) => io::Error::from_raw_os_error(libc::EBUSY),
+                    Err(_) => error,
+                })?;
                 false
             }
             Err(error) => return Err(error),
         };
-        Self::with_best_offloads(fd, vnet_hdr)
+        Self::with_best_offloads(fd, vnet_hdr, false)
+    }
+
+    /// Opens one more queue of the interface, with the same offloads. The kernel hands a flow out by the queue that its answers were
+    /// last written to, and one without answers by any.
+    ///
+    /// # Errors
+    /// `Unsupported` when the device was made for one queue; `ResourceBusy` when it has as many as it can; `NotFound` when it is gone.
+    pub fn attach(&self) -> io::Result<Self> {
+        if !self.multi_queue {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let vnet_hdr = if self.vnet_hdr { libc::IFF_VNET_HDR } else { 0 };
+        let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_MULTI_QUEUE | vnet_hdr;
+        let request = IfReq::new(&self.ask_name()?)?.with_short(flags as i16);
+        let fd = open_device()?;
+        let attach = || {
+            request.ask(fd.as_fd(), libc::TUNSETIFF)?;
+            control_socket()
+        };
+        let namespace = self.namespace();
+        let control = match &namespace {
+            Some(namespace) => namespace.run(attach)??,
+            None => attach()?,
+        };
+        let home = Mutex::new(Home { namespace, control });
+        let queue = Self {
+            fd,
+            vnet_hdr: self.vnet_hdr,
+            multi_queue: true,
+            offloads: AtomicU32::new(self.offloads.load(Ordering::Relaxed)),
+            home,
+        };
+        // Had the interface just been renamed, the kernel would have made another, which goes with `queue`.
+        if queue.index()? == self.index()? {
+            Ok(queue)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
     }
 
     /// Takes a descriptor of a TUN device that another process made.
@@ -160,10 +213,11 @@ impl Tun {
         }
         fcntl_setfl(&fd, fcntl_getfl(&fd)? | OFlags::NONBLOCK)?;
         fcntl_setfd(&fd, fcntl_getfd(&fd)? | FdFlags::CLOEXEC)?;
-        Self::with_best_offloads(fd, flags & libc::IFF_VNET_HDR != 0)
+        let has = |flag| flags & flag != 0;
+        Self::with_best_offloads(fd, has(libc::IFF_VNET_HDR), has(libc::IFF_MULTI_QUEUE))
     }
 
-    fn with_best_offloads(fd: OwnedFd, vnet_hdr: bool) -> io::Result<Self> {
+    fn with_best_offloads(fd: OwnedFd, vnet_hdr: bool, multi_queue: bool) -> io::Result<Self> {
         let home = Mutex::new(Home {
             namespace: device_namespace(&fd),
             control: control_socket()?,
@@ -171,6 +225,7 @@ impl Tun {
         let tun = Self {
             fd,
             vnet_hdr,
+            multi_queue,
             offloads: AtomicU32::new(0),
             home,
         };
@@ -335,6 +390,11 @@ impl AsFd for Tun {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd()
     }
+}
+
+fn open_device() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(retry_on_intr(|| open(DEVICE, flags, Mode::empty()))?)
 }
 
 fn device_namespace(fd: &OwnedFd) -> Option<Netns> {

@@ -16,6 +16,7 @@ use crate::errno::{check, retry};
 
 mod address;
 mod cmsg;
+mod group;
 mod recv;
 
 pub use recv::{Datagram, MAX_SLOTS, Origin, RecvBatch, SLOT_LEN};
@@ -78,6 +79,15 @@ impl UdpSocket {
     /// `EAFNOSUPPORT` where the host lacks the family, `EADDRNOTAVAIL` where IPv6 is disabled by sysctl, `AddrInUse`,
     /// `PermissionDenied` for a privileged port.
     pub fn bind(family: Family, port: u16) -> io::Result<Self> {
+        Self::bind_after(family, port, |_| Ok(()))
+    }
+
+    /// Binds a socket that `prepare` has seen before.
+    fn bind_after(
+        family: Family,
+        port: u16,
+        prepare: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let (domain, any) = match family {
             Family::V4 => (AddressFamily::INET, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             Family::V6 => (AddressFamily::INET6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
@@ -107,6 +117,7 @@ impl UdpSocket {
         let _ = set(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1);
         let gso = set(libc::SOL_UDP, UDP_SEGMENT, 0).is_ok();
         let gro = kernel_version() >= GRO_KERNEL && set(libc::SOL_UDP, UDP_GRO, 1).is_ok();
+        prepare(fd.as_fd())?;
         bind(&fd, &SocketAddr::new(any, port))?;
         let port = SocketAddr::try_from(getsockname(&fd)?)?.port();
         Ok(Self {

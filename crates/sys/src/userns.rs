@@ -40,7 +40,7 @@ mod tests {
             let outcome = enter_as_root().map_err(|_| 2).and_then(|()| {
                 let namespace = Netns::create().map_err(|_| 3)?;
                 let uid = geteuid().as_raw();
-                let tun = namespace.run(|| crate::tun::Tun::create("u%d")).map_err(|_| 4)?;
+                let tun = namespace.run(|| crate::tun::Tun::create("u%d", false)).map_err(|_| 4)?;
                 if uid == 0 && tun.is_ok() { Ok(()) } else { Err(5) }
             });
             // SAFETY: ends the child at once.

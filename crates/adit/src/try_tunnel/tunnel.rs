@@ -111,7 +111,7 @@ impl End {
     fn start(side: &mut Side, key: PrivateKey, peer: PeerChange) -> io::Result<Self> {
         let tun = side
             .namespace
-            .run(|| Tun::create(DEVICE))?
+            .run(|| Tun::create(DEVICE, false))?
             .map_err(explain("create a TUN device"))?;
         let index = link::index(&mut side.netlink, DEVICE).map_err(io::Error::other)?;
         link::set_mtu(&mut side.netlink, index, MTU).map_err(io::Error::other)?;
@@ -119,7 +119,9 @@ impl End {
             .namespace
             .run(|| super_packets::fit_segments(DEVICE.to_owned()))??;
         let options = Options {
-            tun,
+            queues: vec![tun],
+            helpers: None,
+            always_help: false,
             uapi: None,
             on_mtu: Some(on_mtu),
         };

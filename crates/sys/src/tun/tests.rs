@@ -11,7 +11,7 @@ const OURS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 1);
 const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
 
 fn device() -> Tun {
-    let tun = Tun::create("test%d").unwrap();
+    let tun = Tun::create("test%d", false).unwrap();
     set_address(&tun.name(), OURS, 24).unwrap();
     set_up(&tun.name()).unwrap();
     tun
@@ -130,7 +130,7 @@ fn a_gathered_write_of_a_super_packet_arrives_as_its_datagrams() {
 #[test]
 fn facts_follow_the_interface() {
     in_namespace(|| {
-        let tun = Tun::create("facts").unwrap();
+        let tun = Tun::create("facts", false).unwrap();
         assert_eq!(tun.name(), "facts");
         assert_eq!(tun.mtu().unwrap(), 1500);
         assert!(!tun.is_up().unwrap());
@@ -147,7 +147,7 @@ fn facts_follow_the_interface() {
 #[test]
 fn facts_are_found_from_a_thread_in_another_namespace() {
     let Some(namespace) = private_namespace() else { return };
-    let tun = namespace.run(|| Tun::create("far%d").unwrap()).unwrap();
+    let tun = namespace.run(|| Tun::create("far%d", false).unwrap()).unwrap();
     assert_eq!(tun.name(), "far0");
     assert_eq!(tun.mtu().unwrap(), 1500);
     namespace.run(|| set_mtu("far0", 1300).unwrap()).unwrap();
@@ -158,7 +158,7 @@ fn facts_are_found_from_a_thread_in_another_namespace() {
 fn a_device_that_moves_to_another_namespace_is_followed() {
     let Some(birth) = private_namespace() else { return };
     let Some(life) = private_namespace() else { return };
-    let tun = birth.run(|| Tun::create("mover").unwrap()).unwrap();
+    let tun = birth.run(|| Tun::create("mover", false).unwrap()).unwrap();
     let Some(namespace) = tun.namespace() else {
         return eprintln!("SKIPPED: this kernel does not tell where a TUN is (needs Linux 5.13)");
     };
@@ -173,7 +173,7 @@ fn a_device_that_moves_to_another_namespace_is_followed() {
     assert!(gone && tun.namespace().unwrap().is(&life).unwrap());
 
     // An interface of the old name in the old place is not mistaken for it.
-    let _other = birth.run(|| Tun::create("mover").unwrap()).unwrap();
+    let _other = birth.run(|| Tun::create("mover", false).unwrap()).unwrap();
     birth.run(|| set_mtu("mover", 1300).unwrap()).unwrap();
     let mut news = tun.link_news().unwrap();
     life.run(|| set_mtu("mover", 1400).unwrap()).unwrap();
@@ -192,7 +192,7 @@ fn a_device_that_moves_to_another_namespace_is_followed() {
 #[test]
 fn an_inherited_descriptor_keeps_its_header_and_gets_the_offloads() {
     in_namespace(|| {
-        let made = Tun::create("kept").unwrap();
+        let made = Tun::create("kept", false).unwrap();
         let offloads = made.offloads();
         assert!(offloads.vnet_hdr && offloads.checksum && offloads.tso4 && offloads.tso6);
         let taken = Tun::from_fd(made.into_fd()).unwrap();
@@ -219,7 +219,7 @@ fn an_inherited_descriptor_keeps_its_header_and_gets_the_offloads() {
 #[test]
 fn offloads_can_be_turned_off_and_on() {
     in_namespace(|| {
-        let tun = Tun::create("offload").unwrap();
+        let tun = Tun::create("offload", false).unwrap();
         let best = tun.offloads();
         let none = TunOffloads {
             vnet_hdr: true,
@@ -236,9 +236,69 @@ fn offloads_can_be_turned_off_and_on() {
 }
 
 #[test]
+fn a_flow_comes_by_the_queue_that_its_answers_were_written_to() {
+    in_namespace(|| {
+        let first = Tun::create("queues", true).unwrap();
+        if !first.multi_queue {
+            return eprintln!("SKIPPED: this kernel has no TUN with several queues");
+        }
+        let mut queues = vec![first];
+        for _ in 1..4 {
+            queues.push(queues[0].attach().unwrap());
+        }
+        set_address("queues", OURS, 24).unwrap();
+        set_up("queues").unwrap();
+        for (port, queue) in (4000..4016).zip(queues.iter().cycle()) {
+            assert_eq!(
+                (queue.name(), queue.offloads()),
+                ("queues".into(), queues[0].offloads())
+            );
+            let socket = UdpSocket::bind((OURS, port)).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let header = VnetHeader {
+                flags: F_NEEDS_CSUM,
+                csum_start: 20,
+                csum_offset: 6,
+                ..VnetHeader::default()
+            };
+            let (header, packet) = (header.to_bytes(), udp_packet(THEIRS, OURS, port, b"question"));
+            queue
+                .write_vectored(&[IoSlice::new(&header), IoSlice::new(&packet)])
+                .unwrap();
+            let (_, from) = socket.recv_from(&mut [0; 64]).unwrap();
+            socket.send_to(&port.to_be_bytes(), from).unwrap();
+            let (_, answer) = read_packet(queue, is_udp);
+            assert_eq!(answer[28..], port.to_be_bytes());
+        }
+    });
+}
+
+#[test]
+fn a_device_has_one_owner_and_several_queues_only_if_made_so() {
+    in_namespace(|| {
+        let single = Tun::create("single", false).unwrap();
+        assert_eq!(single.attach().unwrap_err().kind(), io::ErrorKind::Unsupported);
+        let several = Tun::create("several", true).unwrap();
+        for name in ["single", "several"] {
+            for multi_queue in [false, true] {
+                let error = Tun::create(name, multi_queue).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{name} {multi_queue}");
+            }
+        }
+        let taken = Tun::from_fd(several.into_fd()).unwrap();
+        let queue = taken.attach().unwrap();
+        assert_eq!(queue.index().unwrap(), taken.index().unwrap());
+        // The interface stays until the last queue is gone.
+        let index = taken.index().unwrap();
+        drop(taken);
+        assert_eq!(queue.index().unwrap(), index);
+    });
+}
+
+#[test]
 fn what_is_no_tun_device_is_refused() {
     assert_eq!(
-        Tun::create("a name of 16 byt").unwrap_err().kind(),
+        Tun::create("a name of 16 byt", false).unwrap_err().kind(),
         io::ErrorKind::InvalidInput
     );
     let null = open("/dev/null", OFlags::RDWR, Mode::empty()).unwrap();
