@@ -7,8 +7,7 @@
 //! successful [`RecvKey::open`]; the replay window accepts nothing else.
 
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use zeroize::Zeroize;
 
@@ -19,6 +18,8 @@ use crate::index::{LocalIndex, RemoteIndex};
 use crate::message::{DATA_HEADER_LEN, DATA_OVERHEAD, TAG_LEN, parse_data_header, write_data_header};
 use crate::peer_id::PeerId;
 use crate::replay::{REJECT_AFTER_MESSAGES, ReplayWindow};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::time::Instant;
 use crate::timers::{REJECT_AFTER_TIME, REKEY_AFTER_MESSAGES};
 
@@ -353,6 +354,9 @@ pub(crate) fn split(keys: TransportKeys, peer: PeerId, born: Instant) -> (Arc<Se
     };
     (Arc::new(send), Arc::new(receive))
 }
+
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -37,6 +37,7 @@ mod ratelimiter;
 mod replay;
 mod rng;
 mod stats;
+mod sync;
 mod tai64n;
 #[cfg(test)]
 mod test_util;
@@ -56,10 +57,10 @@ pub use keypair::{Authenticated, Counters, RecvKey, SendKey};
 pub use keys::{KEY_LEN, PresharedKey, PrivateKey, PublicKey};
 pub use message::{
     COOKIE_REPLY_LEN, CookieReply, DATA_HEADER_LEN, DATA_OVERHEAD, HandshakeInitiation, HandshakeResponse,
-    INITIATION_LEN, Macs, Message, RESPONSE_LEN, TAG_LEN, TransportData, padded_len, parse_data_header,
+    INITIATION_LEN, Macs, Message, RECEIVER_INDEX, RESPONSE_LEN, TAG_LEN, TransportData, padded_len, parse_data_header,
     write_data_header,
 };
-pub use peer_id::PeerId;
+pub use peer_id::{PeerId, SHARDS};
 pub use replay::{REJECT_AFTER_MESSAGES, ReplayWindow};
 pub use stats::Stats;
 pub use time::{Instant, Now};

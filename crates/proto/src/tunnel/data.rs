@@ -87,6 +87,26 @@ impl Tunnel {
     /// [`DropReason::NoPeer`], [`DropReason::NoEndpoint`] or [`DropReason::InterfaceDown`]; the caller counts the drops.
     pub fn route(&mut self, now: Now, destination: IpAddr, packets: u32) -> Result<Route, DropReason> {
         let id = self.peer_for(destination)?;
+        self.route_to(now, id, packets)
+    }
+
+    /// Returns the peer that packets to `destination` go to: the first half of [`Tunnel::route`].
+    ///
+    /// # Errors
+    /// [`DropReason::NoPeer`] or [`DropReason::InterfaceDown`]; the caller counts the drops.
+    pub fn peer_for(&self, destination: IpAddr) -> Result<PeerId, DropReason> {
+        if !self.up {
+            return Err(DropReason::InterfaceDown);
+        }
+        self.allowed_ips.lookup(destination).ok_or(DropReason::NoPeer)
+    }
+
+    /// Decides how `packets` packets to the peer that [`Tunnel::peer_for`] has just named go out: the second half of
+    /// [`Tunnel::route`].
+    ///
+    /// # Errors
+    /// As of [`Tunnel::route`].
+    pub fn route_to(&mut self, now: Now, id: PeerId, packets: u32) -> Result<Route, DropReason> {
         let peer = self.peers.get(id).ok_or(DropReason::NoPeer)?;
         let endpoint = peer.endpoint.ok_or(DropReason::NoEndpoint)?;
         if !peer.staged.is_empty() || peer.unpolled > 0 {
@@ -242,13 +262,6 @@ impl Tunnel {
             self.transmit(id, tos, sealed(packet, counter, &key, self.mtu));
         }
         self.rekey_after_sending(now, id);
-    }
-
-    fn peer_for(&self, destination: IpAddr) -> Result<PeerId, DropReason> {
-        if !self.up {
-            return Err(DropReason::InterfaceDown);
-        }
-        self.allowed_ips.lookup(destination).ok_or(DropReason::NoPeer)
     }
 
     pub(super) fn credit_sent(&mut self, bytes: u64, id: PeerId) {

@@ -1,6 +1,6 @@
 //! Who owns a receiver index: the pending handshake of a peer, or one of its keypairs.
 //!
-//! Indices are random and unique among both. Never iterated, so the order of the map does not matter.
+//! Indices are unique among both, and random but for the low bits, which are the peer's shard. Never iterated, so the order of the map does not matter.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -11,7 +11,7 @@ use rand_core::RngCore;
 use crate::index::LocalIndex;
 use crate::keypair::RecvKey;
 use crate::keypairs::Retired;
-use crate::peer_id::PeerId;
+use crate::peer_id::{PeerId, SHARDS};
 
 pub(super) enum Owner {
     Handshake(PeerId),
@@ -25,7 +25,7 @@ impl Indices {
     /// Picks a free index for a handshake of `peer`.
     pub(super) fn allocate(&mut self, peer: PeerId, rng: &mut dyn RngCore) -> LocalIndex {
         loop {
-            let index = LocalIndex(rng.next_u32());
+            let index = LocalIndex(rng.next_u32() / SHARDS * SHARDS + peer.shard());
             if let Entry::Vacant(vacant) = self.0.entry(index) {
                 vacant.insert(Owner::Handshake(peer));
                 return index;

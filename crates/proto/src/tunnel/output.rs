@@ -52,6 +52,22 @@ impl Tunnel {
         Some(transmit)
     }
 
+    /// Returns whom the datagrams are for that wait for [`Tunnel::poll_transmit`].
+    pub fn transmits_wait_for(&self) -> impl Iterator<Item = Option<PeerId>> {
+        self.transmits.iter().map(|transmit| transmit.peer)
+    }
+
+    /// [`Tunnel::poll_transmit`] for all that are for somebody `wanted`, in order.
+    pub fn poll_transmits_for(&mut self, wanted: impl Fn(Option<PeerId>) -> bool, output: &mut Vec<Transmit>) {
+        for _ in 0..self.transmits.len() {
+            if self.transmits.front().is_some_and(|next| wanted(next.peer)) {
+                output.extend(self.poll_transmit());
+            } else {
+                self.transmits.rotate_left(1);
+            }
+        }
+    }
+
     /// Takes back that a datagram of [`Tunnel::poll_transmit`] was sent; not to be called for one that the socket refused.
     ///
     /// Its bytes count from here on. Timers that run for every datagram, sent or refused, ran when it was made.
