@@ -14,6 +14,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
+use clap::builder::TypedValueParser as _;
 use engine::uapi::Socket;
 use engine::{Engine, Options};
 use host::{Netlink, link};
@@ -44,6 +45,9 @@ struct Arguments {
     /// Stay in the foreground
     #[arg(short, long)]
     foreground: bool,
+    /// How many queues carry packets, each on a processor of its own: 1, 2, 4 or 8; by default one for every two processors
+    #[arg(long, value_name = "N", value_parser = clap::builder::PossibleValuesParser::new(["1", "2", "4", "8"]).map(|n| n.parse::<u8>().unwrap_or(1)))]
+    queues: Option<u8>,
     /// Name of the interface; `%d` stands for the first free number
     // The kernel would make up a name of its own for an empty one.
     #[arg(value_name = "IFNAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -79,17 +83,19 @@ fn usual(arguments: &[OsString]) -> Option<Arguments> {
         .filter(|name| !name.is_empty() && !name.starts_with('-'))?;
     Some(Arguments {
         foreground,
+        queues: None,
         interface: interface.to_owned(),
     })
 }
 
 fn run(arguments: &Arguments) -> io::Result<()> {
     let mut ready = inherited(READY_FD)?.map(File::from);
-    let outcome = make(&arguments.interface).and_then(|(tun, socket)| {
+    let queues = arguments.queues.map_or_else(engine::queues, usize::from);
+    let outcome = make(&arguments.interface, queues).and_then(|(tun, socket)| {
         if !arguments.foreground && std::env::var_os(FOREGROUND).is_none_or(|value| value != "1") {
-            return into_background(&arguments.interface, tun, socket).map(|()| None);
+            return into_background(arguments, tun, socket).map(|()| None);
         }
-        start(tun, socket).map(Some)
+        start(tun, queues, socket).map(Some)
     });
     if let Some(ready) = &mut ready {
         // The parent may be gone; there is no one to tell then.
@@ -106,10 +112,10 @@ fn run(arguments: &Arguments) -> io::Result<()> {
 }
 
 /// Makes the interface and its socket, or takes those that were inherited.
-fn make(interface: &str) -> io::Result<(Tun, Socket)> {
+fn make(interface: &str, queues: usize) -> io::Result<(Tun, Socket)> {
     let tun = match inherited(TUN_FD)? {
         Some(fd) => Tun::from_fd(fd).map_err(because(format!("cannot use {TUN_FD}")))?,
-        None => create(interface)?,
+        None => create(interface, queues)?,
     };
     let name = tun.name();
     let socket = match inherited(UAPI_FD)? {
@@ -119,8 +125,8 @@ fn make(interface: &str) -> io::Result<(Tun, Socket)> {
     Ok((tun, socket))
 }
 
-fn create(interface: &str) -> io::Result<Tun> {
-    let tun = Tun::create(interface).map_err(|error| {
+fn create(interface: &str, queues: usize) -> io::Result<Tun> {
+    let tun = Tun::create(interface, queues > 1).map_err(|error| {
         let hint = match error.kind() {
             io::ErrorKind::PermissionDenied => "; it takes root, or CAP_NET_ADMIN",
             io::ErrorKind::NotFound => "; is the kernel module tun loaded?",
@@ -137,12 +143,14 @@ fn create(interface: &str) -> io::Result<Tun> {
     Ok(tun)
 }
 
-fn start(tun: Tun, socket: Socket) -> io::Result<Engine<Tun>> {
+fn start(tun: Tun, queues: usize, socket: Socket) -> io::Result<Engine<Tun>> {
     // Before there is something to leave behind.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(because("cannot handle signals"))?;
     let on_mtu = super_packets::fit_segments(tun.name())?;
     let options = Options {
-        tun,
+        queues: attach(tun, queues),
+        helpers: None,
+        always_help: false,
         uapi: Some(socket),
         on_mtu: Some(on_mtu),
     };
@@ -159,12 +167,32 @@ fn start(tun: Tun, socket: Socket) -> io::Result<Engine<Tun>> {
     Ok(engine)
 }
 
+/// Opens as many queues of the interface as are wanted; one for all, if it was made elsewhere for one.
+fn attach(tun: Tun, wanted: usize) -> Vec<Tun> {
+    let mut queues = vec![tun];
+    while let Some(first) = queues.first().filter(|_| queues.len() < wanted) {
+        match first.attach() {
+            Ok(queue) => queues.push(queue),
+            Err(error) => {
+                tracing::info!(%error, wanted, "one queue");
+                queues.truncate(1);
+                break;
+            }
+        }
+    }
+    queues
+}
+
 /// Starts this program again with the interface and its socket, and returns once it runs.
-fn into_background(interface: &str, tun: Tun, mut socket: Socket) -> io::Result<()> {
+fn into_background(arguments: &Arguments, tun: Tun, mut socket: Socket) -> io::Result<()> {
     let (mut news, ready) = io::pipe()?;
     let fds: [OwnedFd; 3] = [tun.into_fd(), socket.as_fd().try_clone_to_owned()?, ready.into()];
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg0("aditd").arg(interface).current_dir("/");
+    command.arg0("aditd").current_dir("/");
+    if let Some(queues) = arguments.queues {
+        command.arg("--queues").arg(queues.to_string());
+    }
+    command.arg(&arguments.interface);
     for (variable, number) in [TUN_FD, UAPI_FD, READY_FD].into_iter().zip(daemon::FIRST_FD..) {
         command.env(variable, number.to_string());
     }
@@ -227,6 +255,8 @@ mod tests {
         assert!(parse(&["-f", "wg0"]).unwrap().foreground);
         assert!(parse(&["--foreground", "wg0"]).unwrap().foreground);
         assert_eq!(parse(&["wg%d"]).unwrap().interface, "wg%d");
+        assert_eq!(parse(&["--queues", "4", "wg0"]).unwrap().queues, Some(4));
+        assert!(parse(&["--queues", "3", "wg0"]).unwrap_err().use_stderr());
         assert!(parse(&[]).unwrap_err().use_stderr());
         assert!(parse(&[""]).is_err());
         assert!(!parse(&["--version"]).unwrap_err().use_stderr());

@@ -43,7 +43,7 @@ impl<T: Tun> Worker<T> {
             routes: true,
         };
         Ok(Self {
-            link: shared.tun.link_news()?,
+            link: shared.tun().link_news()?,
             routing: Notify::new(topics)?,
             shared,
             on_mtu,
@@ -97,7 +97,7 @@ impl<T: Tun> Worker<T> {
         }
         if left {
             // Gone from this namespace: for good, which the device will tell, or to another.
-            match self.shared.tun.link_news() {
+            match self.shared.tun().link_news() {
                 Ok(link) => self.link = link,
                 Err(error) => tracing::warn!(%error, "no link news"),
             }
@@ -117,7 +117,7 @@ impl<T: Tun> Worker<T> {
 
     /// Brings the engine in line with the state of its device.
     fn follow_link(&mut self) {
-        match self.shared.tun.mtu() {
+        match self.shared.tun().mtu() {
             Ok(mtu) if mtu != self.mtu => {
                 self.mtu = mtu;
                 self.shared.core().tunnel.set_mtu(mtu);
@@ -128,13 +128,13 @@ impl<T: Tun> Worker<T> {
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "MTU not known"),
         }
-        let mut state = self.shared.tun.is_up();
+        let mut state = self.shared.tun().is_up();
         for _ in 0..MOVE_ATTEMPTS {
             if state.is_ok() {
                 break;
             }
             std::thread::sleep(MOVE_PAUSE);
-            state = self.shared.tun.is_up();
+            state = self.shared.tun().is_up();
         }
         match state {
             Ok(true) => self.bind(),

@@ -13,20 +13,31 @@
 //! sleep. Who runs what is decided in `worker.rs`.
 
 mod batch;
+pub(crate) mod help;
+mod helper;
 mod inbound;
+mod lane;
 mod outbound;
+pub(crate) mod queue;
+mod ring;
 #[cfg(test)]
 mod testing;
 pub(crate) mod worker;
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+use sys::poll::{Poller, Ready};
+use sys::udp::UdpSocket;
+
+use crate::sockets::Sockets;
 
 /// How long the buffers are kept after the last packet.
 const KEEP_BUFFERS: Duration = Duration::from_secs(2);
 
 /// What a direction moved in a turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Moved {
+pub(crate) struct Moved {
     bytes: usize,
     /// Super-packets read, or rows of datagrams received.
     rows: usize,
@@ -47,4 +58,18 @@ impl std::ops::Add for Moved {
             rows: self.rows + other.rows,
         }
     }
+}
+
+/// Waits for `events` and the sockets of a queue, which come after them.
+fn wait<const N: usize>(
+    poller: &mut Poller,
+    events: [BorrowedFd<'_>; N],
+    sockets: Option<(&Sockets, usize)>,
+    patience: Option<Duration>,
+) -> std::io::Result<Ready> {
+    let sockets = sockets
+        .into_iter()
+        .flat_map(|(sockets, queue)| sockets.of(queue))
+        .map(UdpSocket::fd);
+    poller.wait(events.into_iter().chain(sockets), patience)
 }

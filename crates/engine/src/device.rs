@@ -47,10 +47,10 @@ impl<T: Tun> Shared<T> {
     pub(crate) fn up(&self) -> std::io::Result<()> {
         let mut core = self.core();
         // Asked under the lock: news that the device went down since come to `down` afterwards.
-        if core.tunnel.is_up() || !self.tun.is_up()? {
+        if core.tunnel.is_up() || !self.tun().is_up()? {
             return Ok(());
         }
-        let sockets = Sockets::bind(core.listen_port, core.fwmark)?;
+        let sockets = Sockets::bind(self.queues().len(), core.listen_port, core.fwmark)?;
         core.listen_port = sockets.port();
         let _ = self.replace_sockets(Some(sockets));
         core.tunnel.set_up(now());
@@ -78,7 +78,7 @@ impl<T: Tun> Shared<T> {
         let mut retired = Retired::default();
         if core.tunnel.is_up() {
             if let Some(port) = new_port {
-                let sockets = rebind(port, new_mark.unwrap_or(core.fwmark))?;
+                let sockets = rebind(self.queues().len(), port, new_mark.unwrap_or(core.fwmark))?;
                 core.listen_port = sockets.port();
                 retired = self.replace_sockets(Some(sockets));
             } else if let (Some(mark), Some(sockets)) = (new_mark, self.sockets()) {
@@ -97,8 +97,8 @@ impl<T: Tun> Shared<T> {
     }
 }
 
-fn rebind(port: u16, fwmark: u32) -> Result<Sockets, Errno> {
-    Sockets::bind(port, fwmark).map_err(|error| {
+fn rebind(queues: usize, port: u16, fwmark: u32) -> Result<Sockets, Errno> {
+    Sockets::bind(queues, port, fwmark).map_err(|error| {
         tracing::warn!(port, %error, "listen port not bound");
         Errno::from_io(&error)
     })

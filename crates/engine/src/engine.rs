@@ -2,8 +2,8 @@
 //!
 //! | thread | waits for |
 //! |---|---|
-//! | `adit-first` | packets from the TUN, datagrams |
-//! | `adit-second` | being asked to help |
+//! | `adit-queue-0` and on | packets from the TUN, datagrams |
+//! | `adit-helper-0` and on | being called for help |
 //! | `adit-control` | timers, link, route and address changes |
 //! | `adit-uapi` | configuration |
 //!
@@ -17,9 +17,10 @@ use proto::{DropReason, Tunnel};
 use zeroize::Zeroize;
 
 use crate::control;
+use crate::datapath::help::Crew;
 use crate::datapath::worker;
 use crate::report::Report;
-use crate::shared::Shared;
+use crate::shared::{MAX_QUEUES, Shared};
 use crate::transport::Tun;
 use crate::uapi;
 
@@ -28,12 +29,30 @@ const STACK: usize = 256 * 1024;
 
 /// What an engine is started with.
 pub struct Options<T> {
-    /// The device that carries inner packets.
-    pub tun: T,
+    /// The device that carries inner packets: one handle for each queue of it. 1, 2, 4 or 8; see [`queues`].
+    pub queues: Vec<T>,
+    /// How many threads help the workers of the queues; `None` for as many as there are processors beyond the queues.
+    pub helpers: Option<usize>,
+    /// Whether helpers seal and open while there is no need, too: for tests and measurements.
+    pub always_help: bool,
     /// The listening control socket and its path; `None` for an engine that only its own program configures.
     pub uapi: Option<uapi::Socket>,
     /// Called with the MTU at start and whenever it changes, to fit the device's segment limit to it.
     pub on_mtu: Option<Box<dyn Fn(usize) + Send>>,
+}
+
+/// The most helpers that an engine has by itself: more would wait for the lock of the control plane.
+const MAX_HELPERS: usize = 8;
+
+/// Returns how many queues suit this machine: a power of two, one for every two processors that this process may use.
+#[must_use]
+pub fn queues() -> usize {
+    let half = (processors() / 2).clamp(1, MAX_QUEUES);
+    1 << half.ilog2()
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A running engine. Dropping it stops it.
@@ -54,16 +73,24 @@ impl<T: Tun> Engine<T> {
         sys::random::fill(&mut seed)?;
         let tunnel = Tunnel::new(seed);
         seed.zeroize();
-        let shared = Arc::new(Shared::new(options.tun, tunnel)?);
+        let helpers = options
+            .helpers
+            .unwrap_or_else(|| processors().saturating_sub(options.queues.len()).clamp(1, MAX_HELPERS));
+        let crew = Crew::new(helpers, options.always_help)?;
+        let shared = Arc::new(Shared::new(options.queues, tunnel, crew)?);
         let mut engine = Self {
             shared: Arc::clone(&shared),
             threads: Vec::new(),
         };
         let control = control::Worker::new(Arc::clone(&shared), options.on_mtu)?;
-        let (first, second) = worker::workers(&shared)?;
+        let workers = worker::workers(&shared)?;
         engine.spawn("adit-control", move || control.run())?;
-        engine.spawn("adit-first", move || first.run())?;
-        engine.spawn("adit-second", move || second.run())?;
+        for (number, worker) in workers.queues.into_iter().enumerate() {
+            engine.spawn(&format!("adit-queue-{number}"), move || worker.run())?;
+        }
+        for (number, helper) in workers.helpers.into_iter().enumerate() {
+            engine.spawn(&format!("adit-helper-{number}"), move || helper.run())?;
+        }
         if let Some(socket) = options.uapi {
             engine.spawn("adit-uapi", move || uapi::serve(socket, &*shared, &shared.stop))?;
         }
@@ -88,7 +115,7 @@ impl<T: Tun> Engine<T> {
         let core = self.shared.core();
         let stats = core.tunnel.stats();
         Report {
-            tun: self.shared.tun.offloads(),
+            tun: self.shared.tun().offloads(),
             udp_gso,
             udp_gro,
             cipher: proto::cipher_backend(),

@@ -19,10 +19,11 @@ pub mod offload;
 mod report;
 mod shared;
 mod sockets;
+mod sync;
 pub mod transport;
 pub mod uapi;
 
 use proto::ecn;
 
-pub use engine::{Engine, Options, Stopper};
+pub use engine::{Engine, Options, Stopper, queues};
 pub use report::{Report, Traffic};

@@ -1,7 +1,7 @@
 //! What the threads of one engine share, and the two things every one of them does: settle and send.
 //!
 //! One lock guards the control plane ([`Core`]); it is taken once or twice per batch and never held around the
-//! cryptography of data. Sending goes through the [`Gate`].
+//! cryptography of data. Sending goes through the gate of the peer's queue, see `gate.rs`.
 
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -11,11 +11,15 @@ use proto::{Endpoint, Instant, Now, PeerId, Transmit, Tunnel};
 use sys::timer::TimerFd;
 use sys::wake::EventFd;
 
-use crate::gate::Gate;
+use crate::datapath::help::Crew;
+use crate::datapath::queue::Queue;
 use crate::icmp;
 use crate::report::Counters;
 use crate::sockets::{Patience, SendError, Sockets};
 use crate::transport::Tun;
+
+/// The most queues: as many as peers have shards.
+pub(crate) const MAX_QUEUES: usize = proto::SHARDS as usize;
 
 /// The control plane and what belongs under its lock.
 pub(crate) struct Core {
@@ -29,25 +33,28 @@ pub(crate) struct Core {
 
 /// Everything that the threads of an engine share.
 pub(crate) struct Shared<T> {
-    pub(crate) tun: T,
-    pub(crate) gate: Gate,
+    pub(crate) crew: Crew,
     pub(crate) stop: EventFd,
-    /// Tells the first worker that what it waits for changed.
-    pub(crate) changed: EventFd,
     pub(crate) timer: TimerFd,
     pub(crate) counters: Counters,
     pub(crate) icmp: Mutex<icmp::RateLimiter>,
+    /// 1, 2, 4 or 8.
+    queues: Box<[Queue<T>]>,
     core: Mutex<Core>,
     sockets: RwLock<Option<Arc<Sockets>>>,
 }
 
 impl<T: Tun> Shared<T> {
-    pub(crate) fn new(tun: T, tunnel: Tunnel) -> io::Result<Self> {
+    /// # Errors
+    /// `InvalidInput` unless there are 1, 2, 4 or 8 queues; that of `eventfd(2)` and the like.
+    pub(crate) fn new(queues: Vec<T>, tunnel: Tunnel, crew: Crew) -> io::Result<Self> {
+        if !queues.len().is_power_of_two() || queues.len() > MAX_QUEUES {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         Ok(Self {
-            tun,
-            gate: Gate::default(),
+            queues: queues.into_iter().map(Queue::new).collect::<io::Result<_>>()?,
+            crew,
             stop: EventFd::new()?,
-            changed: EventFd::new()?,
             timer: TimerFd::new()?,
             counters: Counters::default(),
             icmp: Mutex::new(icmp::RateLimiter::new()),
@@ -61,6 +68,23 @@ impl<T: Tun> Shared<T> {
         })
     }
 
+    pub(crate) fn queues(&self) -> &[Queue<T>] {
+        &self.queues
+    }
+
+    /// Returns the device, to ask about it.
+    #[expect(clippy::indexing_slicing, reason = "there is at least one queue")]
+    pub(crate) fn tun(&self) -> &T {
+        &self.queues[0].tun
+    }
+
+    /// Tells the worker of a queue that what it waits for changed.
+    pub(crate) fn wake(&self, queue: usize) {
+        if let Some(queue) = self.queues.get(queue) {
+            queue.changed.notify();
+        }
+    }
+
     /// Locks the control plane.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
@@ -71,44 +95,59 @@ impl<T: Tun> Shared<T> {
         self.sockets.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Replaces the sockets and wakes the first worker.
+    /// Replaces the sockets and wakes the workers.
     ///
     /// The old ones keep their port until the workers have let go of them: see [`Retired::wait`].
     pub(crate) fn replace_sockets(&self, sockets: Option<Sockets>) -> Retired {
         let mut current = self.sockets.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, sockets.map(Arc::new));
         drop(current);
-        self.changed.notify();
+        self.queues.iter().for_each(|queue| queue.changed.notify());
         Retired(old.as_ref().map_or_else(Weak::new, |sockets| sockets.watch()))
     }
 
-    /// Ends an access to the control plane: moves its output to `output` and arms the timer.
-    pub(crate) fn settle(&self, mut core: MutexGuard<'_, Core>, output: &mut Vec<Transmit>) {
-        while let Some(transmit) = core.tunnel.poll_transmit() {
-            output.push(transmit);
-        }
-        self.arm(&mut core);
+    /// Returns the queue that `peer` belongs to: its datagrams arrive there, and what is sent to it goes through its gate.
+    #[expect(clippy::indexing_slicing, reason = "a remainder is below the length")]
+    pub(crate) fn queue_of(&self, peer: Option<PeerId>) -> &Queue<T> {
+        &self.queues[self.number_of(peer)]
     }
 
-    /// Ends an access to the control plane by a thread that does not hold the gate: arms the timer and sends what is due.
+    fn number_of(&self, peer: Option<PeerId>) -> usize {
+        peer.map_or(0, |peer| peer.shard() as usize % self.queues.len())
+    }
+
+    /// Ends an access to the control plane by a thread that holds no gate: arms the timer and sends what is due.
     pub(crate) fn finish(&self, mut core: MutexGuard<'_, Core>) {
-        self.arm(&mut core);
+        let wanted = self.settle(&mut core);
         drop(core);
-        self.pump();
+        self.pump(wanted);
     }
 
-    /// Sends all that the control plane wants sent, here or by the thread at the gate.
-    pub(crate) fn pump(&self) {
-        self.gate.combine(|| {
-            let mut output = Vec::new();
-            self.settle(self.core(), &mut output);
-            self.send(&output);
-        });
+    /// Arms the timer and returns the queues that something is to be sent by.
+    pub(crate) fn settle(&self, core: &mut Core) -> Wanted {
+        self.arm(core);
+        let wanted = core.tunnel.transmits_wait_for();
+        Wanted(wanted.fold(0, |queues, peer| queues | 1 << self.number_of(peer)))
+    }
+
+    /// Sends what the control plane wants sent by these queues, here or by the threads at their gates.
+    pub(crate) fn pump(&self, wanted: Wanted) {
+        for (number, queue) in self.queues.iter().enumerate() {
+            if wanted.0 >> number & 1 == 0 {
+                continue;
+            }
+            queue.gate.combine(|| {
+                let mut output = Vec::new();
+                let mine = |peer| self.number_of(peer) == number;
+                self.core().tunnel.poll_transmits_for(mine, &mut output);
+                self.send(&output, number);
+            });
+        }
         self.log_events();
     }
 
-    /// Sends datagrams of the control plane. The caller holds the gate.
-    pub(crate) fn send(&self, output: &[Transmit]) {
+    /// Sends datagrams of the control plane by the sockets of a queue. The caller holds its gate.
+    fn send(&self, output: &[Transmit], queue: usize) {
         if output.is_empty() {
             return;
         }
@@ -117,7 +156,7 @@ impl<T: Tun> Shared<T> {
         for transmit in output {
             let mut endpoint = transmit.endpoint;
             let payload = [IoSlice::new(&transmit.payload)];
-            match sockets.send(&mut endpoint, transmit.tos, None, &payload, &mut patience) {
+            match sockets.send(queue, &mut endpoint, transmit.tos, None, &payload, &mut patience) {
                 Ok(()) => {
                     let mut core = self.core();
                     core.tunnel.handle_transmitted(now(), transmit);
@@ -178,6 +217,11 @@ impl<T: Tun> Shared<T> {
         }
     }
 }
+
+/// The queues that the control plane wants something sent by, as bits.
+#[must_use]
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Wanted(u32);
 
 /// Sockets that were replaced and that a worker may still be using.
 #[must_use]

@@ -1,5 +1,8 @@
-//! The two UDP sockets of an interface, IPv4 and IPv6 on one port, and what to do when a send is refused.
+//! The UDP sockets of an interface, IPv4 and IPv6 on one port, and what to do when a send is refused.
 //!
+//! Each queue has its own pair. What arrives for a session goes to the queue of its peer, by the low bits of the receiver index;
+//! where the kernel does not steer it goes to any queue, which is as right. Initiations go to the first queue: a flood of them
+//! leaves the others alone.
 //! A host without IPv6 (or without IPv4) runs on one socket. A sticky source that the host has lost is dropped and the
 //! datagram sent again without it; an offload that the path refuses is given up, once, and reported.
 
@@ -20,10 +23,10 @@ const PORT_ATTEMPTS: usize = 100;
 /// What a send from a source that the host has lost, or by an interface that is gone, may end in.
 const LOST_SOURCE: [i32; 5] = [EINVAL, ENETUNREACH, EADDRNOTAVAIL, EHOSTUNREACH, ENODEV];
 
-/// The sockets of an interface that is up.
+/// The sockets of an interface that is up: those of each queue, as far as there are, for either family.
 pub(crate) struct Sockets {
-    v4: Option<UdpSocket>,
-    v6: Option<UdpSocket>,
+    v4: Vec<UdpSocket>,
+    v6: Vec<UdpSocket>,
     port: u16,
     /// Dropped after the sockets, as the last field: whoever watches it go knows that they are closed.
     open: Arc<()>,
@@ -65,15 +68,16 @@ pub(crate) enum SendError {
 }
 
 impl Sockets {
-    /// Binds `port` for both families, or one random port if it is 0, and marks the sockets with `fwmark`.
+    /// Binds `port` for both families, or one random port if it is 0, with sockets for each of `queues`, a power of two, and marks
+    /// them with `fwmark`.
     ///
     /// # Errors
     /// `AddrInUse` when the port is taken; the error of the mark; that of IPv4 when neither family works.
-    pub(crate) fn bind(port: u16, fwmark: u32) -> io::Result<Self> {
+    pub(crate) fn bind(queues: usize, port: u16, fwmark: u32) -> io::Result<Self> {
         let mut attempts = PORT_ATTEMPTS;
         loop {
             attempts -= 1;
-            match Self::bind_once(port) {
+            match Self::bind_once(queues, port) {
                 Err(error) if port == 0 && error.kind() == ErrorKind::AddrInUse && attempts > 0 => {}
                 Err(error) => return Err(error),
                 Ok(sockets) => {
@@ -87,23 +91,18 @@ impl Sockets {
         }
     }
 
-    fn bind_once(port: u16) -> io::Result<Self> {
-        let (v4, port, refusal) = match UdpSocket::bind(Family::V4, port) {
-            Ok(socket) => {
-                let port = socket.port();
-                (Some(socket), port, None)
-            }
-            Err(error) if lacks_family(&error) => (None, port, Some(error)),
-            Err(error) => return Err(error),
+    fn bind_once(queues: usize, port: u16) -> io::Result<Self> {
+        let bind = |family, port| match UdpSocket::bind(family, port) {
+            Ok(socket) => Ok((group(socket, queues), None)),
+            Err(error) if lacks_family(&error) => Ok((Vec::new(), Some(error))),
+            Err(error) => Err(error),
         };
-        let v6 = match UdpSocket::bind(Family::V6, port) {
-            Ok(socket) => Some(socket),
-            Err(error) if lacks_family(&error) => None,
-            Err(error) => return Err(error),
-        };
-        let port = v6.as_ref().map_or(port, UdpSocket::port);
+        let (v4, refusal) = bind(Family::V4, port)?;
+        let port = v4.first().map_or(port, UdpSocket::port);
+        let (v6, _) = bind(Family::V6, port)?;
+        let port = v6.first().map_or(port, UdpSocket::port);
         match refusal {
-            Some(error) if v6.is_none() => Err(error),
+            Some(error) if v6.is_empty() => Err(error),
             _ => Ok(Self {
                 v4,
                 v6,
@@ -128,6 +127,11 @@ impl Sockets {
         self.all().try_for_each(|socket| socket.set_mark(fwmark))
     }
 
+    /// Returns the sockets of a queue.
+    pub(crate) fn of(&self, queue: usize) -> impl Iterator<Item = &UdpSocket> {
+        self.v4.get(queue).into_iter().chain(self.v6.get(queue))
+    }
+
     /// Returns the sockets there are.
     pub(crate) fn all(&self) -> impl Iterator<Item = &UdpSocket> {
         self.v4.iter().chain(self.v6.iter())
@@ -138,22 +142,23 @@ impl Sockets {
         self.all().all(|socket| socket.features().gso)
     }
 
-    /// Sends `payload`, gathered, as datagrams of `segment` bytes each (the last may be shorter), or as one datagram.
+    /// Sends `payload`, gathered, by a socket of `queue`, as datagrams of `segment` bytes each (the last may be shorter), or as one datagram.
     ///
     /// Clears `endpoint.source` when the host no longer has it.
     pub(crate) fn send(
         &self,
+        queue: usize,
         endpoint: &mut Endpoint,
         tos: u8,
         segment: Option<u16>,
         payload: &[IoSlice<'_>],
         patience: &mut Patience,
     ) -> Result<(), SendError> {
-        let socket = match endpoint.remote {
+        let sockets = match endpoint.remote {
             SocketAddr::V4(_) => &self.v4,
             SocketAddr::V6(_) => &self.v6,
         };
-        let socket = socket.as_ref().ok_or(SendError::NoSocket)?;
+        let socket = sockets.get(queue).or(sockets.first()).ok_or(SendError::NoSocket)?;
         loop {
             let source = endpoint.source.map(|source| (source.address, source.interface));
             let meta = SendMeta {
@@ -185,6 +190,29 @@ impl Sockets {
             }
         }
     }
+}
+
+/// Makes a socket the first of a group, one for each queue. Where the kernel refuses it, the first queue receives for all.
+fn group(first: UdpSocket, queues: usize) -> Vec<UdpSocket> {
+    let mut group = vec![first];
+    if queues < 2 {
+        return group;
+    }
+    let joined = (1..queues).try_for_each(|_| {
+        let next = group.first().map(UdpSocket::bind_beside).transpose()?;
+        group.extend(next);
+        Ok(())
+    });
+    let mask = (queues - 1) as u8;
+    let outcome = joined.and_then(|()| {
+        group
+            .first()
+            .map_or(Ok(()), |first| first.steer(&proto::RECEIVER_INDEX, mask))
+    });
+    if let Err(error) = outcome {
+        tracing::info!(%error, sockets = group.len(), "what arrives is not steered to the queues");
+    }
+    group
 }
 
 /// Whether the host lacks the address family altogether.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use proto::{Endpoint, PeerId, SendKey};
 use sys::buffer::Buffer;
 
+use super::ring::Granule;
+
 /// The largest payload of one segmented send over IPv4; a little less than IPv6 allows, and the same for both.
 pub(crate) const MAX_BATCH_LEN: usize = 65_507;
 
@@ -39,6 +41,12 @@ pub(crate) struct Target {
 impl Target {
     fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.key, &other.key) && self.endpoint == other.endpoint && self.tos == other.tos
+    }
+}
+
+impl Granule for Batch {
+    fn work(&mut self) {
+        self.seal();
     }
 }
 

@@ -14,6 +14,8 @@ use sys::errno::EINVAL;
 use sys::udp::{Datagram, MAX_SLOTS, Origin, RecvBatch, UdpSocket};
 
 use super::Moved;
+use super::help::WORTH_A_CALL;
+use super::ring::{Granule, Line};
 use crate::ecn;
 use crate::offload::VnetHeader;
 use crate::offload::coalesce::{Accepts, Coalescer};
@@ -21,16 +23,32 @@ use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
 use crate::transport::{Offloads, Tun};
 
+/// Slots of a receive that is given away to be opened, if they are full: enough to be worth it, few enough to share.
+const GRANULE_SLOTS: usize = 2;
+
+/// How many bytes are received in one turn with help. What was given away comes back by the end of the turn: the longer a turn,
+/// the less the helpers wait.
+const BYTES_PER_HELPED_TURN: usize = 1024 * 1024;
+
 /// The direction from the peers to the TUN: its buffers.
 pub(crate) struct Inbound<T: Tun> {
     shared: Arc<Shared<T>>,
-    batch: RecvBatch,
-    opened: Opened,
+    queue: usize,
+    received: Received,
+    /// An empty one to exchange for one that is given away.
+    spare: Received,
     packets: Vec<Place>,
     coalescer: Coalescer,
 }
 
-/// The datagrams of the current run.
+/// What one receive brought: its runs and, once they are opened, what they hold.
+pub(crate) struct Received {
+    batch: RecvBatch,
+    runs: Vec<Run>,
+    opened: Opened,
+}
+
+/// The datagrams of all runs, one after the other.
 #[derive(Default)]
 struct Opened {
     /// Where each stands.
@@ -38,7 +56,9 @@ struct Opened {
     /// Those that are authentic, and where the plaintext of each stands.
     tokens: Vec<Authenticated>,
     plaintexts: Vec<Place>,
-    /// Which of these are no replays.
+    /// Why the others are dropped.
+    refused: Vec<DropReason>,
+    /// Which authentic ones of the current run are no replays.
     fresh: Vec<bool>,
 }
 
@@ -50,12 +70,13 @@ struct Place {
 }
 
 impl<T: Tun> Inbound<T> {
-    pub(crate) fn new(shared: Arc<Shared<T>>) -> std::io::Result<Self> {
-        let Offloads { checksum, tcp, udp } = shared.tun.offloads();
+    pub(crate) fn new(shared: Arc<Shared<T>>, queue: usize) -> std::io::Result<Self> {
+        let Offloads { checksum, tcp, udp } = shared.tun().offloads();
         Ok(Self {
             shared,
-            batch: RecvBatch::new(MAX_SLOTS)?,
-            opened: Opened::default(),
+            queue,
+            received: Received::with_slots(MAX_SLOTS)?,
+            spare: Received::new()?,
             packets: Vec::new(),
             coalescer: Coalescer::with(Accepts { checksum, tcp, udp }),
         })
@@ -63,15 +84,103 @@ impl<T: Tun> Inbound<T> {
 
     /// Gives the buffers back to the system.
     pub(crate) fn release(&mut self) {
-        self.batch.release();
+        self.received.release();
+        self.spare.release();
     }
 
-    /// Receives once, so that a flood on one socket hides neither the other nor the TUN.
-    pub(crate) fn drain(&mut self, socket: &UdpSocket) -> Moved {
+    /// Receives once, so that a flood on one socket hides neither the other nor the TUN; with help more, which others open.
+    pub(crate) fn drain(&mut self, socket: &UdpSocket, helped: bool) -> Moved {
+        if helped {
+            return self.drain_with_help(socket);
+        }
+        let moved = self.received.fill(&self.shared, socket);
+        self.received.work();
+        self.received.finish(&self.shared, &mut self.packets);
+        deliver(
+            &self.shared,
+            self.queue,
+            &mut self.coalescer,
+            &self.received,
+            &mut self.packets,
+        );
+        moved
+    }
+
+    /// Receives and gives away what others open, and goes on with what comes back, in order.
+    fn drain_with_help(&mut self, socket: &UdpSocket) -> Moved {
+        let shared = Arc::clone(&self.shared);
+        let Some(queue) = shared.queues().get(self.queue) else {
+            return Moved::default();
+        };
+        let mut line = Line::new(&queue.inbound);
+        let mut moved = Moved::default();
+        let mut more = true;
+        loop {
+            while more && !line.is_full() {
+                let now = self.spare.fill(&shared, socket);
+                moved = moved + now;
+                more = now.rows == GRANULE_SLOTS && moved.bytes < BYTES_PER_HELPED_TURN;
+                if now.is_nothing() {
+                    break;
+                }
+                line.push(&mut self.spare);
+                if now.bytes >= WORTH_A_CALL {
+                    shared.crew.call();
+                }
+            }
+            let Some(mut received) = line.next() else { return moved };
+            received.finish(&shared, &mut self.packets);
+            deliver(&shared, self.queue, &mut self.coalescer, &received, &mut self.packets);
+        }
+    }
+}
+
+/// Writes the packets that passed to the TUN.
+fn deliver<T: Tun>(
+    shared: &Shared<T>,
+    queue: usize,
+    coalescer: &mut Coalescer,
+    received: &Received,
+    packets: &mut Vec<Place>,
+) {
+    let Some(queue) = shared.queues().get(queue) else {
+        return;
+    };
+    let batch = &received.batch;
+    let slices = packets
+        .iter()
+        .filter_map(|place| batch.bytes(place.slot).get(place.range.clone()));
+    write_joined(shared, &queue.tun, coalescer, slices);
+    packets.clear();
+}
+
+impl Received {
+    /// Makes an empty one to be given away.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Self::with_slots(GRANULE_SLOTS)
+    }
+
+    fn with_slots(slots: usize) -> std::io::Result<Self> {
+        Ok(Self {
+            batch: RecvBatch::new(slots)?,
+            runs: Vec::new(),
+            opened: Opened::default(),
+        })
+    }
+
+    /// Gives the memory back to the system.
+    pub(crate) fn release(&mut self) {
+        self.batch.release();
+        self.runs = Vec::new();
+        self.opened = Opened::default();
+    }
+
+    /// Receives once and finds the runs and their keys.
+    fn fill<T: Tun>(&mut self, shared: &Shared<T>, socket: &UdpSocket) -> Moved {
         match socket.recv(&mut self.batch) {
             Ok(rows) => {
-                Traffic::add(&self.shared.counters.receives, 1);
-                self.receive();
+                Traffic::add(&shared.counters.receives, 1);
+                self.sort(shared);
                 Moved {
                     bytes: self.batch.total_len(),
                     rows,
@@ -87,71 +196,74 @@ impl<T: Tun> Inbound<T> {
         }
     }
 
-    /// Handles what the batch holds, run by run.
-    fn receive(&mut self) {
-        let shared = Arc::clone(&self.shared);
+    /// Finds the runs of transport data and their keys; hands all else to the control plane.
+    fn sort<T: Tun>(&mut self, shared: &Shared<T>) {
         let truncated = self.batch.truncated() as u64;
         if truncated > 0 {
             shared.core().tunnel.count_drop(DropReason::BadLength, truncated);
         }
+        let places = &mut self.opened.places;
         let mut datagrams = 0;
         let mut at = Place { slot: 0, range: 0..0 };
-        while let Some(run) = Run::from(&mut self.batch, &at, &mut self.opened.places) {
-            match run.local {
-                None => handle_control(&shared, run.origin, &mut self.batch, &at),
-                Some(local) => self.open(&shared, local, &run),
+        loop {
+            let first = places.len();
+            let Some(row) = Row::from(&mut self.batch, &at, places) else {
+                break;
+            };
+            let count = (places.len() - first) as u64;
+            datagrams += count;
+            let key = row.local.map(|local| {
+                let mut core = shared.core();
+                let key = core.tunnel.receiver(now(), local);
+                key.inspect_err(|&reason| core.tunnel.count_drop(reason, count))
+            });
+            match key {
+                Some(Ok(key)) => self.runs.push(Run {
+                    key,
+                    origin: row.origin,
+                    places: first..places.len(),
+                    tokens: 0..0,
+                }),
+                Some(Err(_)) => places.truncate(first),
+                None => {
+                    places.truncate(first);
+                    handle_control(shared, row.origin, &mut self.batch, &at);
+                }
             }
-            datagrams += self.opened.places.len() as u64;
-            at = run.end;
+            at = row.end;
         }
         Traffic::add(&shared.counters.datagrams_received, datagrams);
-        self.deliver();
     }
 
-    /// Handles a run of transport data.
-    fn open(&mut self, shared: &Shared<T>, local: LocalIndex, run: &Run) {
-        let key = shared.core().tunnel.receiver(now(), local);
-        match key {
-            Ok(key) => {
-                open(shared, &key, &mut self.batch, &mut self.opened);
-                finish(
-                    shared,
-                    &key,
-                    &run.origin,
-                    &mut self.batch,
-                    &mut self.opened,
-                    &mut self.packets,
-                );
-            }
-            Err(reason) => {
-                let count = self.opened.places.len() as u64;
-                shared.core().tunnel.count_drop(reason, count);
+    /// Ends all runs; what may be delivered is added to `packets`.
+    fn finish<T: Tun>(&mut self, shared: &Shared<T>, packets: &mut Vec<Place>) {
+        let Self { batch, runs, opened } = self;
+        if !opened.refused.is_empty() {
+            let mut core = shared.core();
+            for reason in opened.refused.drain(..) {
+                core.tunnel.count_drop(reason, 1);
             }
         }
-    }
-
-    /// Writes the packets that passed to the TUN.
-    fn deliver(&mut self) {
-        let batch = &self.batch;
-        let packets = self
-            .packets
-            .iter()
-            .filter_map(|place| batch.bytes(place.slot).get(place.range.clone()));
-        write_joined(&self.shared, &mut self.coalescer, packets);
-        self.packets.clear();
+        for run in runs.drain(..) {
+            finish(shared, &run, batch, opened, packets);
+        }
+        opened.places.clear();
+        opened.tokens.clear();
+        opened.plaintexts.clear();
     }
 }
 
 /// Writes `packets` to the TUN, joined; stops joining those of a type that the device turns out to refuse.
 fn write_joined<'b, T: Tun>(
     shared: &Shared<T>,
+    tun: &T,
     coalescer: &mut Coalescer,
     packets: impl IntoIterator<Item = &'b [u8]>,
 ) {
     let mut accepts = coalescer.accepts();
     coalescer.coalesce(packets, &mut |parts: &[IoSlice<'_>]| {
         Traffic::add(&shared.counters.tun_writes, 1);
-        if let Err(error) = shared.tun.write(parts) {
+        if let Err(error) = tun.write(parts) {
             Traffic::add(&shared.counters.tun_write_errors, 1);
             tracing::debug!(%error, "TUN write failed");
             let vnet = parts
@@ -172,19 +284,27 @@ fn write_joined<'b, T: Tun>(
     }
 }
 
-/// A row of datagrams that name the same key and came the same way.
+/// Datagrams in a row that name the same key and came the same way, over as many slots as it goes on.
 struct Run {
+    key: Arc<RecvKey>,
     origin: Origin,
-    /// Their receiver index. A datagram that has none, because it is no transport data, is a run of its own.
+    /// Its datagrams, and the authentic ones among them, by their position among all.
+    places: Range<usize>,
+    tokens: Range<usize>,
+}
+
+/// A run whose key is not known yet.
+struct Row {
+    origin: Origin,
+    /// Their receiver index. A datagram that has none, because it is no transport data, is a row of its own.
     local: Option<LocalIndex>,
     /// Where it ends.
     end: Place,
 }
 
-impl Run {
-    /// Returns the run that begins where `start` ends, unless nothing follows; `places` gets its datagrams.
+impl Row {
+    /// Returns the row that begins where `start` ends, unless nothing follows; its datagrams are added to `places`.
     fn from(batch: &mut RecvBatch, start: &Place, places: &mut Vec<Place>) -> Option<Self> {
-        places.clear();
         let mut datagrams = batch.datagrams_mut(start.slot, start.range.end);
         let first = datagrams.next()?;
         let (origin, local) = (first.origin, index_of(first.bytes));
@@ -230,42 +350,44 @@ fn handle_control<T: Tun>(shared: &Shared<T>, origin: Origin, batch: &mut RecvBa
     shared.finish(core);
 }
 
-/// Opens the datagrams of a run.
-fn open<T: Tun>(shared: &Shared<T>, key: &RecvKey, batch: &mut RecvBatch, opened: &mut Opened) {
-    let Some(first) = opened.places.first() else { return };
-    let datagrams = batch.datagrams_mut(first.slot, first.range.start);
-    let mut run = datagrams.map(|datagram| datagram.bytes).take(opened.places.len());
-    key.open_run(&mut run, &mut |position, verdict| match verdict {
-        Ok(token) => {
-            let Some(Place { slot, range }) = opened.places.get(position) else {
-                return;
-            };
-            opened.plaintexts.push(Place {
-                slot: *slot,
-                range: range.start + proto::DATA_HEADER_LEN..range.end.saturating_sub(proto::TAG_LEN),
-            });
-            opened.tokens.push(token);
-            opened.fresh.push(false);
+impl Granule for Received {
+    /// Opens the datagrams of all runs in place.
+    fn work(&mut self) {
+        let Self { batch, runs, opened } = self;
+        for run in runs {
+            let places = opened.places.get(run.places.clone()).unwrap_or_default();
+            let Some(first) = places.first() else { continue };
+            let datagrams = batch.datagrams_mut(first.slot, first.range.start);
+            let mut datagrams = datagrams.map(|datagram| datagram.bytes).take(places.len());
+            let (tokens, plaintexts, refused) = (&mut opened.tokens, &mut opened.plaintexts, &mut opened.refused);
+            let start = tokens.len();
+            run.key
+                .open_run(&mut datagrams, &mut |position, verdict| match verdict {
+                    Ok(token) => {
+                        let Some(Place { slot, range }) = places.get(position) else {
+                            return;
+                        };
+                        plaintexts.push(Place {
+                            slot: *slot,
+                            range: range.start + proto::DATA_HEADER_LEN..range.end.saturating_sub(proto::TAG_LEN),
+                        });
+                        tokens.push(token);
+                    }
+                    Err(reason) => refused.push(reason),
+                });
+            run.tokens = start..tokens.len();
         }
-        Err(reason) => shared.core().tunnel.count_drop(reason, 1),
-    });
+    }
 }
 
 /// Ends a run: commits its counters, credits its timers, checks the sources, and keeps what may be delivered.
-fn finish<T: Tun>(
-    shared: &Shared<T>,
-    key: &Arc<RecvKey>,
-    origin: &Origin,
-    batch: &mut RecvBatch,
-    opened: &mut Opened,
-    packets: &mut Vec<Place>,
-) {
-    let Opened {
-        tokens,
-        plaintexts,
-        fresh,
-        ..
-    } = opened;
+fn finish<T: Tun>(shared: &Shared<T>, run: &Run, batch: &mut RecvBatch, opened: &mut Opened, packets: &mut Vec<Place>) {
+    let Run { key, origin, .. } = run;
+    let tokens = opened.tokens.get(run.tokens.clone()).unwrap_or_default();
+    let plaintexts = opened.plaintexts.get(run.tokens.clone()).unwrap_or_default();
+    let fresh = &mut opened.fresh;
+    fresh.clear();
+    fresh.resize(tokens.len(), false);
     key.commit(&mut tokens.iter(), &mut |position, verdict| {
         if let Some(fresh) = fresh.get_mut(position) {
             *fresh = verdict;
@@ -333,9 +455,6 @@ fn finish<T: Tun>(
             .handle_activity(now(), key.peer(), &Activity::Delivered { bytes: delivered });
     }
     shared.finish(core);
-    tokens.clear();
-    plaintexts.clear();
-    fresh.clear();
 }
 
 #[cfg(test)]

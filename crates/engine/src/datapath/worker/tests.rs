@@ -1,26 +1,34 @@
 use proto::Tunnel;
 
 use super::*;
+use crate::datapath::help::Crew;
 use crate::datapath::testing::Device;
 
-const MS: u64 = 1_000_000;
-
 fn shared() -> Arc<Shared<Device>> {
-    Arc::new(Shared::new(Device::new(u8::MAX), Tunnel::new([1; 32])).unwrap())
+    Arc::new(
+        Shared::new(
+            vec![Device::new(u8::MAX)],
+            Tunnel::new([1; 32]),
+            Crew::new(1, false).unwrap(),
+        )
+        .unwrap(),
+    )
 }
 
 #[test]
 fn the_port_is_free_once_the_interface_is_down() {
     let shared = shared();
-    let (first, second) = workers(&shared).unwrap();
-    let lane = Arc::clone(&first.lane);
+    let Workers { queues, helpers } = workers(&shared).unwrap();
+    let lanes = Arc::clone(&queues[0].lanes);
     std::thread::scope(|scope| {
-        scope.spawn(move || first.run());
-        scope.spawn(move || second.run());
+        queues.into_iter().for_each(|worker| drop(scope.spawn(|| worker.run())));
+        helpers
+            .into_iter()
+            .for_each(|helper| drop(scope.spawn(|| helper.run())));
         for round in 0..50 {
             shared.up().unwrap();
-            if round % 2 == 0 {
-                lane.lend();
+            if round % 2 == 0 && lanes[0].offer() {
+                shared.crew.call();
             }
             shared.down();
         }
@@ -29,51 +37,21 @@ fn the_port_is_free_once_the_interface_is_down() {
 }
 
 #[test]
-fn the_second_worker_returns_the_inbound_direction_when_nothing_comes() {
+fn a_helper_returns_the_inbound_direction_when_nothing_comes() {
     let shared = shared();
-    let (first, second) = workers(&shared).unwrap();
+    let Workers { queues, helpers } = workers(&shared).unwrap();
     shared.up().unwrap();
-    shared.changed.drain();
+    let changed = &shared.queues()[0].changed;
+    changed.drain();
     std::thread::scope(|scope| {
-        scope.spawn(move || second.run());
-        first.lane.lend();
-        assert!(first.lane.is_lent());
-        // The first worker is told, so that it watches the sockets again.
-        assert!(sys::poll::readable(shared.changed.fd(), Duration::from_secs(10)).unwrap());
-        assert!(!first.lane.is_lent());
+        let lane = &queues[0].lanes[0];
+        assert!(lane.offer() && !lane.is_lent());
+        helpers
+            .into_iter()
+            .for_each(|helper| drop(scope.spawn(|| helper.run())));
+        // The worker is told, so that it watches the sockets again.
+        assert!(sys::poll::readable(changed.fd(), Duration::from_secs(10)).unwrap());
+        assert!(!lane.is_lent() && lane.offer());
         shared.stop.notify();
     });
-}
-
-/// Feeds a window with turns a millisecond apart and returns how many of them were told to be saturated.
-fn saturated(turns: u64, cpu_per_ms: u64, two_way: impl Fn(u64) -> bool) -> usize {
-    let mut window = Window::default();
-    let start = 5000 * MS;
-    window.is_saturated(start, || 0, false);
-    (1..=turns)
-        .filter(|&turn| window.is_saturated(start + turn * MS, || turn * cpu_per_ms, two_way(turn)))
-        .count()
-}
-
-#[test]
-fn a_worker_that_never_rests_with_work_both_ways_is_saturated() {
-    assert_eq!(saturated(200, MS, |_| true), 4);
-    assert_eq!(saturated(200, MS, |turn| turn % 3 == 0), 4);
-}
-
-#[test]
-fn a_worker_that_sleeps_or_waits_for_a_processor_is_not_saturated() {
-    assert_eq!(saturated(200, MS * 9 / 10, |_| true), 0);
-}
-
-#[test]
-fn a_worker_with_one_direction_is_not_saturated() {
-    assert_eq!(saturated(200, MS, |turn| turn % 10 == 0), 0);
-}
-
-#[test]
-fn a_window_after_a_long_sleep_does_not_count() {
-    let mut window = Window::default();
-    window.is_saturated(MS, || 0, true);
-    assert!(!window.is_saturated(200 * MS, || 200 * MS, true));
 }
