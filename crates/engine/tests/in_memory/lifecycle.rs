@@ -8,7 +8,7 @@ use engine::{Engine, Options};
 use sys::errno::{EBADFD, EIO};
 
 use crate::PATIENCE;
-use crate::node::{MTU, Node, greet, pair};
+use crate::node::{MTU, Node, greet, options, pair};
 use crate::packet::Flow;
 use crate::tun::{ALL, MemTun};
 
@@ -52,12 +52,7 @@ fn a_stopped_engine_leaves_no_thread_and_no_socket() {
 
 #[test]
 fn a_stopper_ends_an_idle_engine() {
-    let engine = Engine::start(Options {
-        tun: MemTun::new(MTU, ALL),
-        uapi: None,
-        on_mtu: None,
-    })
-    .unwrap();
+    let engine = Engine::start(options(&MemTun::new(MTU, ALL))).unwrap();
     engine.stopper().stop();
     ends(engine);
 }
@@ -89,9 +84,8 @@ fn the_mtu_is_told_at_the_start_and_bounds_padding() {
     let (told, mtus) = channel();
     let tun = MemTun::new(1299, ALL);
     let engine = Engine::start(Options {
-        tun: tun.clone(),
-        uapi: None,
         on_mtu: Some(Box::new(move |mtu| told.send(mtu).unwrap())),
+        ..options(&tun)
     })
     .unwrap();
     assert_eq!(mtus.recv_timeout(PATIENCE), Ok(1299));
@@ -140,11 +134,7 @@ fn what_waited_for_a_session_is_gone_after_down() {
 fn an_engine_on_a_device_that_is_gone_does_not_stay() {
     let tun = MemTun::new(MTU, ALL);
     tun.remove();
-    if let Ok(engine) = Engine::start(Options {
-        tun,
-        uapi: None,
-        on_mtu: None,
-    }) {
+    if let Ok(engine) = Engine::start(options(&tun)) {
         ends(engine);
     }
 }

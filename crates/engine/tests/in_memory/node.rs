@@ -30,12 +30,7 @@ impl Node {
     /// Starts node `number`, whose inner addresses end in that number.
     pub(crate) fn start(number: u8, mtu: usize, offloads: Offloads) -> Self {
         let tun = MemTun::new(mtu, offloads);
-        let options = Options {
-            tun: tun.clone(),
-            uapi: None,
-            on_mtu: None,
-        };
-        let engine = Engine::start(options).unwrap();
+        let engine = Engine::start(options(&tun)).unwrap();
         let node = Self {
             tun,
             engine,
@@ -151,6 +146,17 @@ impl Node {
     /// A flow of UDP over IPv6 to `other`.
     pub(crate) fn udp6_to(&self, other: &Node) -> Flow {
         Flow::udp(self.v6(), other.v6())
+    }
+}
+
+/// What the engines of these tests are started with.
+pub(crate) fn options(tun: &MemTun) -> Options<MemTun> {
+    Options {
+        queues: tun.queues(),
+        helpers: crate::HELPERS,
+        always_help: crate::HELPERS.is_some(),
+        uapi: None,
+        on_mtu: None,
     }
 }
 

@@ -27,20 +27,24 @@ pub(crate) const ALL: Offloads = Offloads {
 /// How many packets [`MemTun::push_when_drained`] lets wait for the engine.
 const FEW: usize = 32;
 
-/// A handle of the device; the engine has another.
+/// A handle of the device, for one of its queues; the engine has others.
 #[derive(Clone)]
-pub(crate) struct MemTun(Arc<Device>);
+pub(crate) struct MemTun {
+    device: Arc<Device>,
+    queue: usize,
+}
 
 struct Device {
-    readable: EventFd,
+    /// Of each queue.
+    readable: Vec<EventFd>,
     offloads: Offloads,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
-    /// What the engine has not read yet, virtio headers included.
-    waiting: VecDeque<Vec<u8>>,
+    /// What the engine has not read yet, virtio headers included, by queue.
+    waiting: Vec<VecDeque<Vec<u8>>>,
     /// Errors that the next reads end in.
     read_errors: VecDeque<i32>,
     /// What the engine wrote, packet by packet.
@@ -63,7 +67,7 @@ impl MemTun {
     /// Makes a device that is up.
     pub(crate) fn new(mtu: usize, offloads: Offloads) -> Self {
         let state = State {
-            waiting: VecDeque::new(),
+            waiting: vec![VecDeque::new(); crate::QUEUES],
             read_errors: VecDeque::new(),
             received: VecDeque::new(),
             writes: Vec::new(),
@@ -75,18 +79,42 @@ impl MemTun {
             looks: 0,
             news: None,
         };
-        Self(Arc::new(Device {
-            readable: EventFd::new().unwrap(),
+        let device = Device {
+            readable: (0..crate::QUEUES).map(|_| EventFd::new().unwrap()).collect(),
             offloads,
             state: Mutex::new(state),
             changed: Condvar::new(),
-        }))
+        };
+        Self {
+            device: Arc::new(device),
+            queue: 0,
+        }
+    }
+
+    /// Returns a handle for each queue.
+    pub(crate) fn queues(&self) -> Vec<Self> {
+        let handle = |queue| Self {
+            device: Arc::clone(&self.device),
+            queue,
+        };
+        (0..crate::QUEUES).map(handle).collect()
     }
 
     /// Lets the engine read a packet or super-packet.
     pub(crate) fn push(&self, vnet: VnetHeader, packet: &[u8]) {
-        self.state().waiting.push_back([&vnet.to_bytes(), packet].concat());
-        self.0.readable.notify();
+        // What is between two addresses stays on one queue, in its order.
+        let addresses = match packet.first().map(|first| first >> 4) {
+            Some(4) => packet.get(12..20),
+            _ => packet.get(8..40),
+        };
+        let sum: usize = addresses
+            .unwrap_or_default()
+            .iter()
+            .map(|&byte| usize::from(byte))
+            .sum();
+        let queue = sum % self.device.readable.len();
+        self.state().waiting[queue].push_back([&vnet.to_bytes(), packet].concat());
+        self.device.readable[queue].notify();
     }
 
     /// Lets the engine read a finished packet.
@@ -96,7 +124,7 @@ impl MemTun {
 
     /// Like [`MemTun::push_packet`], once the engine has read most of what came before.
     pub(crate) fn push_when_drained(&self, packet: &[u8]) {
-        let drained = |state: &mut State| (state.waiting.len() < FEW).then_some(());
+        let drained = |state: &mut State| (state.waiting.iter().map(VecDeque::len).sum::<usize>() < FEW).then_some(());
         self.wait(drained).expect("the engine does not read");
         self.push_packet(packet);
     }
@@ -139,13 +167,13 @@ impl MemTun {
     /// Lets the next read fail.
     pub(crate) fn fail_read(&self, errno: i32) {
         self.state().read_errors.push_back(errno);
-        self.0.readable.notify();
+        self.device.readable[0].notify();
     }
 
     /// Takes the device away, as `ip link del` does.
     pub(crate) fn remove(&self) {
         self.state().gone = true;
-        self.0.readable.notify();
+        self.device.readable.iter().for_each(EventFd::notify);
     }
 
     /// Turns the device up or down, and returns when the engine has followed.
@@ -172,7 +200,7 @@ impl MemTun {
 
     /// How many threads, tests and engines hold the device.
     pub(crate) fn holders(&self) -> usize {
-        Arc::strong_count(&self.0)
+        Arc::strong_count(&self.device)
     }
 
     /// Makes link news: the kernel's answer to a question about the first link, asked in the name of the engine.
@@ -190,7 +218,7 @@ impl MemTun {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap()
+        self.device.state.lock().unwrap()
     }
 
     /// Waits until `what` finds something; `None` when the time is over.
@@ -205,14 +233,14 @@ impl MemTun {
             if left.is_zero() {
                 return None;
             }
-            state = self.0.changed.wait_timeout(state, left).unwrap().0;
+            state = self.device.changed.wait_timeout(state, left).unwrap().0;
         }
     }
 }
 
 impl Tun for MemTun {
     fn fd(&self) -> BorrowedFd<'_> {
-        self.0.readable.fd()
+        self.device.readable[self.queue].fd()
     }
 
     fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -223,11 +251,11 @@ impl Tun for MemTun {
         if let Some(errno) = state.read_errors.pop_front() {
             return Err(io::Error::from_raw_os_error(errno));
         }
-        let Some(bytes) = state.waiting.pop_front() else {
-            self.0.readable.drain();
+        let Some(bytes) = state.waiting[self.queue].pop_front() else {
+            self.device.readable[self.queue].drain();
             return Err(ErrorKind::WouldBlock.into());
         };
-        self.0.changed.notify_all();
+        self.device.changed.notify_all();
         buffer[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
     }
@@ -237,12 +265,15 @@ impl Tun for MemTun {
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         let (vnet, packet) = VnetHeader::split(&bytes).unwrap();
         let mut state = self.state();
-        self.0.changed.notify_all();
+        self.device.changed.notify_all();
         if vnet.gso_type != GSO_NONE && state.refuses == Some(vnet.gso_type) {
             state.refused += 1;
             return Err(io::Error::from_raw_os_error(EINVAL));
         }
-        assert!(self.0.offloads.checksum || vnet == VnetHeader::default(), "{vnet:?}");
+        assert!(
+            self.device.offloads.checksum || vnet == VnetHeader::default(),
+            "{vnet:?}"
+        );
         state.received.extend(segments(&vnet, packet));
         state.writes.push(vnet.gso_type);
         Ok(())
@@ -251,7 +282,7 @@ impl Tun for MemTun {
     fn mtu(&self) -> io::Result<usize> {
         let mut state = self.state();
         state.looks += 1;
-        self.0.changed.notify_all();
+        self.device.changed.notify_all();
         Ok(state.mtu)
     }
 
@@ -270,6 +301,6 @@ impl Tun for MemTun {
     }
 
     fn offloads(&self) -> Offloads {
-        self.0.offloads
+        self.device.offloads
     }
 }

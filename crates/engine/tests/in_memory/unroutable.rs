@@ -68,7 +68,8 @@ fn icmp_errors_are_limited_and_do_not_hold_up_what_has_a_way() {
         expected.push(packet);
     }
     assert_same(&right.tun.take(40), &expected);
-    assert_eq!(left.drops(DropReason::NoPeer), 800);
+    // They may have gone by another queue.
+    left.wait_for_drops(DropReason::NoPeer, 800);
     let answers = left.tun.take_all().len();
     let most = BURST as f64 + start.elapsed().as_secs_f64() * PER_SECOND + 1.0;
     assert!(answers >= BURST && answers as f64 <= most, "{answers} of {most}");
