@@ -56,6 +56,19 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     step("unit and property tests", &|| {
         count(tests(&["--workspace", "--exclude", "e2e"]))
     });
+    step("loom", &|| {
+        count(cargo([
+            "test",
+            "--package",
+            "proto",
+            "--package",
+            "engine",
+            "--features",
+            "proto/loom,engine/loom",
+            "--lib",
+            "loom_",
+        ]))
+    });
     step("documentation tests", &|| {
         check(cargo(["test", "--quiet", "--doc", "--workspace"]))
     });
