@@ -1,4 +1,4 @@
-//! The datapath: two directions, each run to completion, by one worker or by two.
+//! The datapath: two directions of each queue, run to completion by its worker, or with help.
 //!
 //! ```text
 //!   TUN ──read──► outbound: route · split · seal · send ──► UDP
@@ -8,9 +8,9 @@
 //! ```
 //!
 //! The unit of work is the super-packet: what one read of the TUN or one slot of `recvmmsg` brings. Each direction owns its
-//! buffers; nothing is allocated per packet. The order within a peer is kept: one worker at a time runs a direction, and the
-//! gate lets one thread at a time send. When nothing comes for a while the buffers go back to the system and the workers
-//! sleep. Who runs what is decided in `worker.rs`.
+//! buffers; nothing is allocated per packet. The order within a peer is kept: one thread at a time runs a direction, and a
+//! gate lets one at a time send. When nothing comes for a while the buffers go back to the system and the workers
+//! sleep. Who runs what is decided in `worker.rs` and `help.rs`.
 
 mod batch;
 pub(crate) mod help;

@@ -86,6 +86,9 @@ impl<T: Tun> Inbound<T> {
     pub(crate) fn release(&mut self) {
         self.received.release();
         self.spare.release();
+        if let Some(queue) = self.shared.queues().get(self.queue) {
+            queue.inbound.for_each(Received::release);
+        }
     }
 
     /// Receives once, so that a flood on one socket hides neither the other nor the TUN; with help more, which others open.

@@ -61,6 +61,9 @@ impl<T: Tun> Outbound<T> {
         self.packet.release();
         self.scratch.release();
         self.batch.release();
+        if let Some(queue) = self.shared.queues().get(self.queue) {
+            queue.outbound.for_each(Batch::release);
+        }
     }
 
     /// Forwards packets until the TUN runs dry or the turn is over; with help, others seal.

@@ -39,10 +39,4 @@ impl<T: Tun> Queue<T> {
     pub(crate) fn work_on_one(&self) -> bool {
         self.outbound.work_on_one() || self.inbound.work_on_one()
     }
-
-    /// Gives the buffers of the rings back to the system.
-    pub(crate) fn release(&self) {
-        self.outbound.for_each(Batch::release);
-        self.inbound.for_each(Received::release);
-    }
 }

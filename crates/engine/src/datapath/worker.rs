@@ -11,7 +11,6 @@ use super::help::{Busy, Load};
 use super::helper::Helper;
 use super::lane::Lane;
 use super::outbound::Outbound;
-use super::queue::Queue;
 use super::{KEEP_BUFFERS, Moved, wait};
 use crate::shared::Shared;
 use crate::transport::Tun;
@@ -103,9 +102,11 @@ impl<T: Tun> Worker<T> {
             }
             if ready.is(1) {
                 queue.changed.drain();
+                // A lane that came back brings its own.
+                self.holds_buffers = true;
             }
             if !ready.any() {
-                self.rest(queue, lane);
+                self.rest(lane);
                 continue;
             }
             let helped = self.load.is_helped(&shared.crew);
@@ -149,14 +150,13 @@ impl<T: Tun> Worker<T> {
     }
 
     /// Nothing came while there was patience.
-    fn rest(&mut self, queue: &Queue<T>, lane: &Lane<T>) {
+    fn rest(&mut self, lane: &Lane<T>) {
         if self.looks > 0 {
             self.looks -= 1;
             return;
         }
         self.outbound.release();
         lane.release();
-        queue.release();
         self.holds_buffers = false;
     }
 
