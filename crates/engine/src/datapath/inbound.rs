@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use proto::{Activity, Authenticated, DropReason, Endpoint, LocalIndex, RecvKey, StickySource};
 use sys::errno::EINVAL;
-use sys::udp::{Datagram, MAX_SLOTS, Origin, RecvBatch, UdpSocket};
+use sys::udp::{Datagram, Origin, RecvBatch, UdpSocket};
 
 use super::Moved;
 use super::help::WORTH_A_CALL;
@@ -22,6 +22,9 @@ use crate::offload::coalesce::{Accepts, Coalescer};
 use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
 use crate::transport::{Offloads, Tun};
+
+/// Slots of a receive where rows are long.
+const SLOTS: usize = 8;
 
 /// Slots of a receive that is given away to be opened, if they are full: enough to be worth it, few enough to share.
 const GRANULE_SLOTS: usize = 2;
@@ -75,7 +78,7 @@ impl<T: Tun> Inbound<T> {
         Ok(Self {
             shared,
             queue,
-            received: Received::with_slots(MAX_SLOTS)?,
+            received: Received::with_slots(SLOTS)?,
             spare: Received::new()?,
             packets: Vec::new(),
             coalescer: Coalescer::with(Accepts { checksum, tcp, udp }),
@@ -122,7 +125,7 @@ impl<T: Tun> Inbound<T> {
             while more && !line.is_full() {
                 let now = self.spare.fill(&shared, socket);
                 moved = moved + now;
-                more = now.rows == GRANULE_SLOTS && moved.bytes < BYTES_PER_HELPED_TURN;
+                more = now.rows >= GRANULE_SLOTS && moved.bytes < BYTES_PER_HELPED_TURN;
                 if now.is_nothing() {
                     break;
                 }

@@ -17,21 +17,20 @@ pub const SLOT_LEN: usize = 65_536;
 /// The most slots of a batch.
 pub const MAX_SLOTS: usize = 64;
 
-/// Slots that are offered to the kernel at first: rows are long where the kernel joins datagrams.
-pub(super) const FIRST_SLOTS: usize = 8;
-
 /// From one slot to the next. Not a power of two: the datagrams of all slots would compete for the same cache lines.
 const STRIDE: usize = SLOT_LEN + 33 * 64;
 
-/// Memory for several slots, of which only what traffic touches is real.
+/// Memory for [`MAX_SLOTS`] slots, of which only what traffic touches is real.
 ///
 /// Where datagrams come one by one, all slots are offered to the kernel, else the first few.
 pub struct RecvBatch {
     data: Buffer,
-    names: Box<[RawAddress]>,
-    controls: Box<[Control]>,
+    /// Made at the first receive.
+    names: Vec<RawAddress>,
+    controls: Vec<Control>,
     filled: Vec<Filled>,
-    offered: usize,
+    /// How many slots are offered where rows are long.
+    few: usize,
     overflows: u32,
 }
 
@@ -72,18 +71,17 @@ pub struct Datagram<'a> {
 }
 
 impl RecvBatch {
-    /// Makes room for `slots` slots of [`SLOT_LEN`] bytes; at least 1 and at most [`MAX_SLOTS`].
+    /// Makes an empty batch that offers `few` slots where rows are long, at least 1 and at most [`MAX_SLOTS`].
     ///
     /// # Errors
     /// `OutOfMemory`.
-    pub fn new(slots: usize) -> io::Result<Self> {
-        let slots = slots.clamp(1, MAX_SLOTS);
+    pub fn new(few: usize) -> io::Result<Self> {
         Ok(Self {
-            data: Buffer::new(slots * STRIDE)?,
-            names: vec![RawAddress::EMPTY; slots].into(),
-            controls: vec![Control::default(); slots].into(),
-            filled: Vec::with_capacity(slots),
-            offered: slots.min(FIRST_SLOTS),
+            data: Buffer::new(MAX_SLOTS * STRIDE)?,
+            names: Vec::new(),
+            controls: Vec::new(),
+            filled: Vec::new(),
+            few: few.clamp(1, MAX_SLOTS),
             overflows: 0,
         })
     }
@@ -149,19 +147,19 @@ impl RecvBatch {
 
     /// Gives the memory back to the kernel until the next receive; the slots are empty then.
     pub fn release(&mut self) {
-        self.filled.clear();
+        self.names = Vec::new();
+        self.controls = Vec::new();
+        self.filled = Vec::new();
         self.data.release();
     }
 
     /// Receives from `fd` without blocking.
     pub(super) fn fill(&mut self, fd: BorrowedFd<'_>, family: Family) -> io::Result<usize> {
         let single = |filled: &Filled| filled.len <= filled.segment;
-        let slots = if self.filled.len() == self.offered && self.filled.iter().all(single) {
-            self.names.len()
-        } else {
-            self.names.len().min(FIRST_SLOTS)
-        };
-        self.offered = slots;
+        let one_by_one = self.filled.len() >= self.few && self.filled.iter().all(single);
+        let slots = if one_by_one { MAX_SLOTS } else { self.few };
+        self.names.resize(MAX_SLOTS, RawAddress::EMPTY);
+        self.controls.resize(MAX_SLOTS, Control::default());
         self.filled.clear();
         // SAFETY: all-zero is a valid `mmsghdr` (null pointers, zero lengths) and a valid `iovec`.
         let mut headers: [libc::mmsghdr; MAX_SLOTS] = unsafe { std::mem::zeroed() };
