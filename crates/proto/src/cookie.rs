@@ -1,7 +1,8 @@
 //! The two macs and the cookie: proof of address ownership under load (paper §5.3, §5.4.4 and §5.4.7).
 //!
-//! [`CookieChecker`] is the receiving side, one per device: it checks macs and makes cookie replies. [`CookieJar`] is the
-//! sending side, one per peer: it adds macs and consumes cookie replies. Whether we are under load is decided elsewhere.
+//! [`CookieChecker`] is the receiving side, one per device: it checks mac2 and makes cookie replies; mac1 is checked before, in
+//! `admission.rs`. [`CookieJar`] is the sending side, one per peer: it adds macs and consumes cookie replies. Whether we are
+//! under load is decided elsewhere.
 //! Invariants: a cookie binds address and port, and a reply is accepted once, only for the last message sent.
 
 use core::time::Duration;
@@ -11,6 +12,7 @@ use rand_core::RngCore;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::admission::mac1_key;
 use crate::crypto::{HASH_LEN, MAC_LEN, Secret, XNONCE_LEN, hash, mac, xaead_open, xaead_seal};
 use crate::error::DropReason;
 use crate::index::RemoteIndex;
@@ -23,13 +25,11 @@ const COOKIE_SECRET_LIFE: Duration = Duration::from_secs(120);
 /// How long a received cookie is used: the life of the secret less 5 s that the datagrams may be under way.
 const COOKIE_LIFE: Duration = Duration::from_secs(120 - 5);
 
-const LABEL_MAC1: &[u8; 8] = b"mac1----";
 const LABEL_COOKIE: &[u8; 8] = b"cookie--";
 
-/// Checks macs of received handshake messages and makes cookie replies.
+/// Checks mac2 of received handshake messages and makes cookie replies.
 pub(crate) struct CookieChecker {
-    // Both keys are made from a public key and are not secret.
-    mac1_key: [u8; HASH_LEN],
+    /// Made from a public key; not secret.
     cookie_key: [u8; HASH_LEN],
     secret: Option<(Secret, Instant)>,
 }
@@ -47,22 +47,8 @@ impl CookieChecker {
     /// Makes a checker for messages to the holder of `local`. A new key needs a new checker.
     pub(crate) fn new(local: &PublicKey) -> Self {
         Self {
-            mac1_key: hash(&[LABEL_MAC1, local.as_bytes()]),
             cookie_key: hash(&[LABEL_COOKIE, local.as_bytes()]),
             secret: None,
-        }
-    }
-
-    /// Checks that the sender knows our public key.
-    ///
-    /// # Errors
-    /// [`DropReason::BadMac1`].
-    pub(crate) fn check_mac1(&self, macs: &Macs<'_>) -> Result<(), DropReason> {
-        let expected = mac(&self.mac1_key, &[macs.before_mac1]);
-        if bool::from(expected.ct_eq(macs.mac1)) {
-            Ok(())
-        } else {
-            Err(DropReason::BadMac1)
         }
     }
 
@@ -116,7 +102,7 @@ impl CookieJar {
     /// Makes an empty jar for messages to the holder of `remote`.
     pub(crate) fn new(remote: &PublicKey) -> Self {
         Self {
-            mac1_key: hash(&[LABEL_MAC1, remote.as_bytes()]),
+            mac1_key: mac1_key(remote),
             cookie_key: hash(&[LABEL_COOKIE, remote.as_bytes()]),
             last_mac1: None,
             cookie: None,

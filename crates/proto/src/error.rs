@@ -39,7 +39,7 @@ drop_reasons! {
     HandshakeOverload => "handshake-overload",
     /// mac1 is wrong: the sender does not know our public key.
     BadMac1 => "bad-mac1",
-    /// Under load and without a valid mac2; a cookie reply was made.
+    /// Under load and without a valid mac2; a cookie reply was made, unless there were too many.
     CookieRequired => "cookie-required",
     /// Under load, mac2 is right, but the source sends too much.
     RateLimited => "rate-limited",

@@ -224,7 +224,7 @@ impl ConsumedInitiation {
         self.remote_index
     }
 
-    /// Creates the response without its macs, and ends the handshake.
+    /// Creates the response without its macs, and ends the handshake. `ephemeral` is fresh and used for nothing else.
     ///
     /// # Errors
     /// [`DropReason::LowOrderKey`].
@@ -232,9 +232,9 @@ impl ConsumedInitiation {
         self,
         psk: Option<&PresharedKey>,
         sender: LocalIndex,
-        rng: &mut dyn RngCore,
+        ephemeral: &PrivateKey,
     ) -> Result<(TransportKeys, [u8; RESPONSE_BODY_LEN]), DropReason> {
-        let ephemeral = DhKey::new(&PrivateKey::generate(rng));
+        let ephemeral = DhKey::new(ephemeral);
         let mut state = self.state;
         state.mix_ephemeral(ephemeral.public_key());
         state.mix_secret(&dh(&ephemeral, &self.remote_ephemeral).ok_or(DropReason::LowOrderKey)?);

@@ -16,6 +16,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod admission;
 mod allowed_ips;
 mod cookie;
 mod crypto;
@@ -48,6 +49,7 @@ mod tunnel;
 /// Who seals and opens transport data on this processor, for people: `avx512` or `avx2` (eight datagrams at once), or
 /// `library`.
 pub use ::crypto::backend as cipher_backend;
+pub use admission::{Admitted, Mac1Checker};
 pub use endpoint::{Endpoint, StickySource};
 pub use error::{ConfigError, DropReason};
 pub use event::Event;
@@ -65,4 +67,4 @@ pub use replay::{REJECT_AFTER_MESSAGES, ReplayWindow};
 pub use stats::Stats;
 pub use time::{Instant, Now};
 pub use timers::Timer;
-pub use tunnel::{Activity, Delivered, MAX_PEERS, Outbound, PeerView, Route, Transmit, Tunnel};
+pub use tunnel::{Activity, Computed, Delivered, Exchange, MAX_PEERS, Outbound, PeerView, Route, Transmit, Tunnel};

@@ -5,11 +5,12 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::cookie::CookieJar;
 use crate::crypto::SharedSecret;
 use crate::endpoint::Endpoint;
-use crate::handshake::InitiatorHandshake;
+use crate::handshake::{InitiatorHandshake, LocalStatic};
 use crate::keypairs::Keypairs;
 use crate::keys::{PresharedKey, PublicKey};
 use crate::message::{DATA_HEADER_LEN, DATA_OVERHEAD};
@@ -46,9 +47,9 @@ impl StagedPacket {
 
 pub(crate) struct Peer {
     pub(crate) public_key: PublicKey,
-    pub(crate) preshared_key: Option<Box<PresharedKey>>,
-    /// None without a private key, or when the peer's key is of low order: no handshake is possible.
-    pub(crate) static_static: Option<SharedSecret>,
+    pub(crate) preshared_key: Option<Arc<PresharedKey>>,
+    /// Computed by the first handshake: for all peers of a large configuration at once it would take seconds.
+    pub(crate) static_static: Option<Arc<SharedSecret>>,
     pub(crate) cookies: CookieJar,
     pub(crate) endpoint: Option<Endpoint>,
 
@@ -77,11 +78,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(public_key: PublicKey, static_static: Option<SharedSecret>) -> Self {
+    pub(crate) fn new(public_key: PublicKey) -> Self {
         Self {
             public_key,
             preshared_key: None,
-            static_static,
+            static_static: None,
             cookies: CookieJar::new(&public_key),
             endpoint: None,
             handshake: None,
@@ -101,6 +102,14 @@ impl Peer {
             tx_bytes: 0,
             rx_bytes: 0,
         }
+    }
+
+    /// Returns the static-static secret; `None` when the peer's key is of low order: no handshake is possible.
+    pub(crate) fn static_static(&mut self, local: &LocalStatic) -> Option<Arc<SharedSecret>> {
+        if self.static_static.is_none() {
+            self.static_static = local.static_static(&self.public_key).map(Arc::new);
+        }
+        self.static_static.clone()
     }
 
     /// Adds a packet to the staged ones; returns how many old ones gave way.
@@ -148,7 +157,7 @@ mod tests {
 
     #[test]
     fn staging_drops_the_oldest() {
-        let mut peer = Peer::new(PublicKey::from_bytes([1; 32]), None);
+        let mut peer = Peer::new(PublicKey::from_bytes([1; 32]));
         let dropped: u64 = (0..200u8).map(|n| peer.stage(StagedPacket::new(&[n]))).sum();
         assert_eq!((dropped, peer.staged.len()), (71, 129));
         assert_eq!(peer.staged.pop_front().unwrap().into_inner()[DATA_HEADER_LEN], 71);

@@ -3,7 +3,8 @@
 //!
 //! There is no queue in this core, so load is measured as the rate of handshake messages with a right mac1: a flood by who
 //! does not know our public key costs one hash per datagram and must not force cookies on real peers. The limiter is asked only for
-//! messages whose mac2 proved their address, so its table cannot be filled from forged addresses.
+//! messages whose mac2 proved their address, so its table cannot be filled from forged addresses. Cookie replies go to
+//! addresses that nobody has proven, so they are limited all together.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,11 @@ const LOAD_SPAN: Duration = Duration::from_secs(1);
 const MESSAGE_COST: Duration = Duration::from_millis(50);
 /// What a bucket holds: a burst of 5 messages.
 const BUCKET_CAPACITY: Duration = Duration::from_millis(5 * 50);
+/// What one cookie reply costs: 20,000 per second. Making and sending one takes some 4 µs, so they take less than a tenth of
+/// a processor, and a real peer amid ten times as many forgeries still gets one within a few retransmissions.
+const REPLY_COST: Duration = Duration::from_micros(50);
+/// What the budget of cookie replies holds: a burst of 16,384, for peers that all begin at once after we were away.
+const REPLY_CAPACITY: Duration = Duration::from_micros(16_384 * 50);
 /// How long an idle source is remembered, and how often idle ones are collected.
 const COLLECT_AFTER: Duration = Duration::from_secs(1);
 /// How many sources are remembered at most.
@@ -56,6 +62,24 @@ impl LoadDetector {
     /// Tells whether the device is under load, without counting anything.
     pub(crate) fn is_under_load(&self, now: Instant) -> bool {
         self.loaded_at.is_some_and(|last| last + LOAD_SPAN > now)
+    }
+}
+
+/// How many cookie replies may be made.
+pub(crate) struct ReplyBudget(Bucket);
+
+impl ReplyBudget {
+    pub(crate) fn new() -> Self {
+        Self(Bucket {
+            tokens: REPLY_CAPACITY,
+            last: Instant::ZERO,
+        })
+    }
+
+    /// Takes the tokens for one reply and tells whether there were enough.
+    #[must_use]
+    pub(crate) fn allow(&mut self, now: Instant) -> bool {
+        self.0.take(now, REPLY_COST, REPLY_CAPACITY)
     }
 }
 
@@ -99,7 +123,7 @@ impl Ratelimiter {
         let source = Source::new(address);
         let room = self.sources.len() < self.max_sources;
         match self.sources.get_mut(&source) {
-            Some(bucket) => bucket.take(now),
+            Some(bucket) => bucket.take(now, MESSAGE_COST, BUCKET_CAPACITY),
             None if room => {
                 self.sources.insert(
                     source,
@@ -134,11 +158,11 @@ impl Source {
 }
 
 impl Bucket {
-    fn take(&mut self, now: Instant) -> bool {
+    fn take(&mut self, now: Instant, cost: Duration, capacity: Duration) -> bool {
         let earned = now.saturating_duration_since(self.last);
-        self.tokens = self.tokens.saturating_add(earned).min(BUCKET_CAPACITY);
+        self.tokens = self.tokens.saturating_add(earned).min(capacity);
         self.last = now;
-        let left = self.tokens.checked_sub(MESSAGE_COST);
+        let left = self.tokens.checked_sub(cost);
         if let Some(left) = left {
             self.tokens = left;
         }
@@ -207,6 +231,15 @@ mod tests {
         assert!(load.is_under_load(ms(1998)));
         assert!(!load.is_under_load(ms(1999)));
         assert!(!load.arrived(ms(2500)));
+    }
+
+    #[test]
+    fn replies_come_in_a_burst_of_16384_then_20_a_millisecond() {
+        let mut budget = ReplyBudget::new();
+        let mut allowed = |at, tries| (0..tries).filter(|_| budget.allow(ms(at))).count();
+        assert_eq!(allowed(0, 20_000), 16_384);
+        assert_eq!(allowed(1, 5000), 20);
+        assert_eq!((2..1002).map(|at| allowed(at, 200)).sum::<usize>(), 20_000);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 mod config;
 mod data;
 mod deadlines;
+mod exchange;
 mod handshake;
 mod indices;
 mod output;
@@ -22,16 +23,18 @@ mod timers;
 mod view;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::admission::Mac1Checker;
 use crate::allowed_ips::AllowedIps;
 use crate::cookie::CookieChecker;
 use crate::endpoint::Endpoint;
 use crate::error::DropReason;
 use crate::event::Event;
 use crate::handshake::LocalStatic;
-use crate::message::{Message, parse_data_header};
+use crate::message::parse_data_header;
 use crate::peer_id::PeerId;
-use crate::ratelimiter::{LoadDetector, Ratelimiter};
+use crate::ratelimiter::{LoadDetector, Ratelimiter, ReplyBudget};
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::time::Now;
@@ -42,6 +45,7 @@ use peers::Peers;
 
 pub use config::MAX_PEERS;
 pub use data::{Activity, Outbound, Route};
+pub use exchange::{Computed, Exchange};
 pub use output::Transmit;
 pub use view::PeerView;
 
@@ -54,6 +58,7 @@ pub struct Tunnel {
     identity: Option<Identity>,
     limiter: Ratelimiter,
     load: LoadDetector,
+    replies: ReplyBudget,
     peers: Peers,
     allowed_ips: AllowedIps,
     indices: Indices,
@@ -67,7 +72,8 @@ pub struct Tunnel {
 
 /// Who this side is, and what checks messages addressed to it.
 struct Identity {
-    local: LocalStatic,
+    local: Arc<LocalStatic>,
+    mac1: Mac1Checker,
     checker: CookieChecker,
 }
 
@@ -97,6 +103,7 @@ impl Tunnel {
             identity: None,
             limiter: Ratelimiter::new(),
             load: LoadDetector::new(),
+            replies: ReplyBudget::new(),
             peers: Peers::default(),
             allowed_ips: AllowedIps::default(),
             indices: Indices::default(),
@@ -127,15 +134,6 @@ impl Tunnel {
             (true, None) => self.handle_control(now, source, datagram).map(|()| Delivered::Control),
         };
         result.inspect_err(|&reason| self.stats.count_drop(reason, 1))
-    }
-
-    fn handle_control(&mut self, now: Now, source: Endpoint, datagram: &[u8]) -> Result<(), DropReason> {
-        match Message::parse(datagram)? {
-            Message::Initiation(message) => self.handle_initiation(now, source, &message),
-            Message::Response(message) => self.handle_response(now, source, &message),
-            Message::CookieReply(message) => self.handle_cookie_reply(now, &message),
-            Message::Data(_) => Err(DropReason::BadLength),
-        }
     }
 
     /// Takes one outgoing IP packet: routes it, and seals it or stages it until there is a keypair.

@@ -78,24 +78,6 @@ fn vectors() {
 }
 
 #[test]
-fn one_wrong_bit_spoils_mac1() {
-    let checker = CookieChecker::new(&responder());
-    let message = hex(INITIATION);
-    assert_eq!(checker.check_mac1(&macs(&message)), Ok(()));
-    for at in [0, 8 * 116, 8 * 131 + 7] {
-        let mut forged = message.clone();
-        if at > 0 {
-            forged[at / 8] ^= 1 << (at % 8);
-        } else {
-            forged[5] ^= 1;
-        }
-        assert_eq!(checker.check_mac1(&macs(&forged)), Err(DropReason::BadMac1));
-    }
-    let other = CookieChecker::new(&PublicKey::from_bytes([9; 32]));
-    assert_eq!(other.check_mac1(&macs(&message)), Err(DropReason::BadMac1));
-}
-
-#[test]
 fn a_cookie_proves_the_address_and_port_until_the_secret_changes() {
     let (mut checker, mut jar) = (CookieChecker::new(&responder()), CookieJar::new(&responder()));
     let home = source("192.0.2.1:51820");

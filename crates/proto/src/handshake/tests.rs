@@ -63,7 +63,7 @@ fn respond(pair: &Pair, initiation: &[u8], psk: Option<&PresharedKey>) -> (Trans
         .authenticate(&pair.secret)
         .unwrap();
     let (keys, body) = consumed
-        .create_response(psk, RESPONDER_INDEX, &mut Repeat(0x44))
+        .create_response(psk, RESPONDER_INDEX, &PrivateKey::from_bytes([0x44; 32]))
         .unwrap();
     let mut message = body.to_vec();
     message.resize(92, 0);

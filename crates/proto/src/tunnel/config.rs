@@ -3,8 +3,10 @@
 //! Handles of removed peers are ignored.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{Identity, Tunnel};
+use crate::admission::Mac1Checker;
 use crate::cookie::CookieChecker;
 use crate::endpoint::Endpoint;
 use crate::error::{ConfigError, DropReason};
@@ -34,14 +36,16 @@ impl Tunnel {
         }
         self.identity = key.map(|key| {
             let local = LocalStatic::new(key);
-            let checker = CookieChecker::new(local.public_key());
-            Identity { local, checker }
+            Identity {
+                mac1: Mac1Checker::new(local.public_key()),
+                checker: CookieChecker::new(local.public_key()),
+                local: Arc::new(local),
+            }
         });
         for id in self.peers.ids().collect::<Vec<_>>() {
             self.drop_handshake(id);
             if let Some(peer) = self.peers.get_mut(id) {
-                let identity = self.identity.as_ref();
-                peer.static_static = identity.and_then(|identity| identity.local.static_static(&peer.public_key));
+                peer.static_static = None;
                 peer.handshake_sent = None;
                 peer.keypairs.revoke_sending();
             }
@@ -56,6 +60,11 @@ impl Tunnel {
     /// Returns the public key that belongs to the private key.
     pub fn public_key(&self) -> Option<PublicKey> {
         self.identity.as_ref().map(|identity| *identity.local.public_key())
+    }
+
+    /// Returns what tells handshake messages to us from junk; `None` without a private key. A new key needs a new one.
+    pub fn mac1_checker(&self) -> Option<Mac1Checker> {
+        self.identity.as_ref().map(|identity| identity.mac1.clone())
     }
 
     /// Sets the MTU of the interface in bytes; it bounds padding.
@@ -124,11 +133,7 @@ impl Tunnel {
         if self.peers.len() >= MAX_PEERS {
             return Err(ConfigError::TooManyPeers);
         }
-        let static_static = self
-            .identity
-            .as_ref()
-            .and_then(|identity| identity.local.static_static(&key));
-        Ok(self.peers.insert(Peer::new(key, static_static)))
+        Ok(self.peers.insert(Peer::new(key)))
     }
 
     /// Removes a peer with all that belongs to it, datagrams that wait to be sent included.
@@ -155,7 +160,7 @@ impl Tunnel {
     /// Sets or removes the preshared key, for handshakes to come.
     pub fn set_preshared_key(&mut self, id: PeerId, key: Option<PresharedKey>) {
         if let Some(peer) = self.peers.get_mut(id) {
-            peer.preshared_key = key.filter(|key| !key.is_zero()).map(Box::new);
+            peer.preshared_key = key.filter(|key| !key.is_zero()).map(Arc::new);
         }
     }
 

@@ -83,7 +83,7 @@ mod tests {
     fn later_is_lazy_earlier_is_prompt_and_the_heap_stays_small() {
         let at = Instant::from_nanos;
         let (mut peers, mut deadlines) = (Peers::default(), Deadlines::default());
-        let id = peers.insert(Peer::new(PublicKey::from_bytes([1; 32]), None));
+        let id = peers.insert(Peer::new(PublicKey::from_bytes([1; 32])));
         for round in 0..1000 {
             peers
                 .get_mut(id)

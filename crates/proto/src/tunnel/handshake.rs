@@ -1,104 +1,88 @@
 //! Handshake messages in and out. Paper, sections 5.3 and 5.4; the cryptography is in `handshake.rs`.
 //!
-//! Order on receipt: private key, mac1, load and mac2, then the expensive part. Nothing about a peer changes before its
-//! message has proven authentic and new.
+//! Order on receipt: mac1 (before, in `admission.rs`), load and mac2, then the expensive part, which for an initiation is done
+//! without the tunnel (`exchange.rs`).
 
+use std::sync::Arc;
+
+use super::exchange::Exchange;
 use super::indices::Owner;
 use super::{Identity, Tunnel};
+use crate::admission::Admitted;
 use crate::endpoint::Endpoint;
 use crate::error::DropReason;
 use crate::event::Event;
-use crate::handshake::{TransportKeys, consume_initiation, create_initiation};
+use crate::handshake::{LocalStatic, TransportKeys, create_initiation};
 use crate::index::{LocalIndex, RemoteIndex};
 use crate::keypair;
 use crate::keypairs::Keypair;
-use crate::message::{CookieReply, HandshakeInitiation, HandshakeResponse, INITIATION_LEN, Macs, RESPONSE_LEN};
+use crate::message::{CookieReply, HandshakeResponse, INITIATION_LEN, Macs, Message, RESPONSE_LEN};
 use crate::peer_id::PeerId;
 use crate::tai64n::Tai64n;
 use crate::time::Now;
-use crate::timers::INITIATION_GAP;
 
 use super::output::Transmit;
 
 /// The byte for type of service of initiations and responses: AF41, not ECN-capable.
-const HANDSHAKE_TOS: u8 = 0x88;
-
-/// With so many datagrams waiting to be sent no cookie reply joins them, so that a flood faster than the network out cannot
-/// fill the memory.
-const MAX_TRANSMITS: usize = 4096;
+pub(super) const HANDSHAKE_TOS: u8 = 0x88;
 
 impl Tunnel {
-    pub(super) fn handle_initiation(
-        &mut self,
-        now: Now,
-        source: Endpoint,
-        message: &HandshakeInitiation<'_>,
-    ) -> Result<(), DropReason> {
-        self.check_macs(now, source, message.sender, &message.macs)?;
-        let identity = self.identity.as_ref().ok_or(DropReason::NoPrivateKey)?;
-        let identified = consume_initiation(&identity.local, message)?;
-        let id = self
-            .peers
-            .find(&identified.remote_static())
-            .ok_or(DropReason::UnknownPeer)?;
-        let peer = self.peers.get_mut(id).ok_or(DropReason::UnknownPeer)?;
-        let static_static = peer.static_static.as_ref().ok_or(DropReason::LowOrderKey)?;
-        let consumed = identified.authenticate(static_static)?;
-        if consumed.timestamp() <= peer.latest_timestamp {
-            return Err(DropReason::OldTimestamp);
-        }
-        if peer
-            .initiation_accepted
-            .is_some_and(|accepted| accepted + INITIATION_GAP > now.mono)
-        {
-            return Err(DropReason::InitiationFlood);
-        }
-        peer.latest_timestamp = consumed.timestamp();
-        peer.initiation_accepted = Some(now.mono);
-        peer.rx_bytes += INITIATION_LEN as u64;
-        // A handshake of ours that is under way stays until one of the two completes: were both sides to give up theirs when
-        // initiations cross, no response would be accepted, and both would wait 5 s to try again.
-        self.roam(id, source);
-        self.note_received(now, id);
+    /// Takes a message that a [`Mac1Checker`](crate::Mac1Checker) of this tunnel admitted, and returns what is to be computed
+    /// before it is answered.
+    ///
+    /// # Errors
+    /// The reason why it was dropped; also counted.
+    pub fn handle_admitted(&mut self, now: Now, admitted: Admitted) -> Result<Option<Exchange>, DropReason> {
+        let result = if self.up {
+            self.begin(now, admitted)
+        } else {
+            Err(DropReason::InterfaceDown)
+        };
+        result.inspect_err(|&reason| self.stats.count_drop(reason, 1))
+    }
 
-        let index = self.indices.allocate(id, &mut self.rng);
-        let Some(peer) = self.peers.get_mut(id) else {
-            return Err(DropReason::UnknownPeer);
-        };
-        peer.handshake_sent = Some(now.mono);
-        let (keys, body) = match consumed.create_response(peer.preshared_key.as_deref(), index, &mut self.rng) {
-            Ok(created) => created,
-            Err(reason) => {
-                self.indices.remove(index);
-                self.schedule(id);
-                return Err(reason);
-            }
-        };
-        let mut response = body.to_vec();
-        response.resize(RESPONSE_LEN, 0);
-        peer.cookies.add_macs(now.mono, &mut response);
-        self.begin_session(now, id, keys);
-        self.note_sent(now, id);
-        self.stats.responses_sent += 1;
-        self.transmit(id, HANDSHAKE_TOS, response);
-        self.schedule(id);
+    /// Takes a control message from the network and answers it at once.
+    pub(super) fn handle_control(&mut self, now: Now, source: Endpoint, datagram: &[u8]) -> Result<(), DropReason> {
+        Message::parse(datagram)?;
+        let identity = self.identity.as_ref().ok_or(DropReason::NoPrivateKey)?;
+        let admitted = identity.mac1.admit(source, datagram)?;
+        let mut exchange = self.begin(now, admitted)?;
+        while let Some(next) = exchange {
+            exchange = self.proceed(now, next.compute())?;
+        }
         Ok(())
     }
 
-    pub(super) fn handle_response(
+    fn begin(&mut self, now: Now, admitted: Admitted) -> Result<Option<Exchange>, DropReason> {
+        let source = admitted.source();
+        match admitted.message()? {
+            Message::Initiation(message) => {
+                let local = self.check_load(now, &admitted, message.sender, &message.macs)?;
+                return Ok(Some(Exchange::new(admitted, local)));
+            }
+            Message::Response(message) => {
+                let local = self.check_load(now, &admitted, message.sender, &message.macs)?;
+                self.handle_response(now, source, &local, &message)?;
+            }
+            Message::CookieReply(message) => self.handle_cookie_reply(now, &message)?,
+            Message::Data(_) => return Err(DropReason::BadLength),
+        }
+        Ok(None)
+    }
+
+    fn handle_response(
         &mut self,
         now: Now,
         source: Endpoint,
+        local: &LocalStatic,
         message: &HandshakeResponse<'_>,
     ) -> Result<(), DropReason> {
-        self.check_macs(now, source, message.sender, &message.macs)?;
-        let identity = self.identity.as_ref().ok_or(DropReason::NoPrivateKey)?;
         let Some(&Owner::Handshake(id)) = self.indices.get(message.receiver) else {
             return Err(DropReason::UnknownHandshake);
         };
         let peer = self.peers.get_mut(id).ok_or(DropReason::UnknownHandshake)?;
         let handshake = peer.handshake.as_ref().ok_or(DropReason::UnexpectedResponse)?;
-        let keys = handshake.consume_response(&identity.local, peer.preshared_key.as_deref(), message)?;
+        let keys = handshake.consume_response(local, peer.preshared_key.as_deref(), message)?;
         peer.handshake = None;
         peer.rx_bytes += RESPONSE_LEN as u64;
         self.roam(id, source);
@@ -111,7 +95,7 @@ impl Tunnel {
         Ok(())
     }
 
-    pub(super) fn handle_cookie_reply(&mut self, now: Now, message: &CookieReply<'_>) -> Result<(), DropReason> {
+    fn handle_cookie_reply(&mut self, now: Now, message: &CookieReply<'_>) -> Result<(), DropReason> {
         let id = match self.indices.get(message.receiver) {
             Some(Owner::Handshake(id)) => *id,
             Some(Owner::Keypair(receive)) => receive.peer(),
@@ -138,7 +122,8 @@ impl Tunnel {
             return;
         }
         peer.handshake_sent = Some(now.mono);
-        let (Some(identity), true) = (&self.identity, peer.static_static.is_some()) else {
+        let Some(identity) = &self.identity else { return };
+        let Some(static_static) = peer.static_static(&identity.local) else {
             return;
         };
         if let Some(old) = peer.handshake.take() {
@@ -146,18 +131,15 @@ impl Tunnel {
         }
         let index = self.indices.allocate(id, &mut self.rng);
         let stamp = Tai64n::from_wall(now.wall);
-        let created = peer.static_static.as_ref().and_then(|static_static| {
-            create_initiation(
-                &identity.local,
-                &peer.public_key,
-                static_static,
-                index,
-                stamp,
-                &mut self.rng,
-            )
-            .ok()
-        });
-        let Some((handshake, body)) = created else {
+        let created = create_initiation(
+            &identity.local,
+            &peer.public_key,
+            &static_static,
+            index,
+            stamp,
+            &mut self.rng,
+        );
+        let Ok((handshake, body)) = created else {
             return self.indices.remove(index);
         };
         let mut initiation = body.to_vec();
@@ -203,7 +185,7 @@ impl Tunnel {
     }
 
     /// Puts the keypair of a finished handshake to use.
-    fn begin_session(&mut self, now: Now, id: PeerId, keys: TransportKeys) {
+    pub(super) fn begin_session(&mut self, now: Now, id: PeerId, keys: TransportKeys) {
         let is_initiator = keys.is_initiator;
         let (send, receive) = keypair::split(keys, id, now.mono);
         self.indices.promote(&receive);
@@ -218,41 +200,44 @@ impl Tunnel {
         self.note_keys_derived(now, id);
     }
 
-    /// Lets through who knows our public key and, under load, who also proved its address and is not too loud.
-    fn check_macs(
+    /// Lets through who, under load, proved its address and is not too loud; returns the identity that is spoken to.
+    fn check_load(
         &mut self,
         now: Now,
-        source: Endpoint,
+        admitted: &Admitted,
         sender: RemoteIndex,
         macs: &Macs<'_>,
-    ) -> Result<(), DropReason> {
-        let Identity { checker, .. } = self.identity.as_mut().ok_or(DropReason::NoPrivateKey)?;
-        checker.check_mac1(macs)?;
-        if !self.load.arrived(now.mono) {
-            return Ok(());
+    ) -> Result<Arc<LocalStatic>, DropReason> {
+        let Identity { local, mac1, checker } = self.identity.as_mut().ok_or(DropReason::NoPrivateKey)?;
+        if admitted.by() != mac1 {
+            return Err(DropReason::BadMac1);
         }
-        if !checker.check_mac2(now.mono, source.remote, macs, &mut self.rng) {
-            if self.transmits.len() >= MAX_TRANSMITS {
-                return Err(DropReason::CookieRequired);
+        if !self.load.arrived(now.mono) {
+            return Ok(Arc::clone(local));
+        }
+        let source = admitted.source();
+        // Zero is what a message carries whose sender has no cookie.
+        if macs.mac2 == &[0; 16] || !checker.check_mac2(now.mono, source.remote, macs, &mut self.rng) {
+            if self.replies.allow(now.mono) {
+                let reply = checker.create_cookie_reply(now.mono, source.remote, sender, macs, &mut self.rng);
+                self.stats.cookie_replies_sent += 1;
+                self.transmits.push_back(Transmit {
+                    peer: None,
+                    endpoint: source,
+                    tos: 0,
+                    payload: reply.to_vec(),
+                });
             }
-            let reply = checker.create_cookie_reply(now.mono, source.remote, sender, macs, &mut self.rng);
-            self.stats.cookie_replies_sent += 1;
-            self.transmits.push_back(Transmit {
-                peer: None,
-                endpoint: source,
-                tos: 0,
-                payload: reply.to_vec(),
-            });
             return Err(DropReason::CookieRequired);
         }
         if !self.limiter.allow(now.mono, source.remote.ip()) {
             return Err(DropReason::RateLimited);
         }
-        Ok(())
+        Ok(Arc::clone(local))
     }
 
     /// Returns the peer and, for a keypair, its receiving half.
-    pub(super) fn keypair_of(&self, index: LocalIndex) -> Option<&std::sync::Arc<keypair::RecvKey>> {
+    pub(super) fn keypair_of(&self, index: LocalIndex) -> Option<&Arc<keypair::RecvKey>> {
         match self.indices.get(index)? {
             Owner::Keypair(receive) => Some(receive),
             Owner::Handshake(_) => None,

@@ -3,7 +3,6 @@
 //! Indices are unique among both, and random but for the low bits, which are the peer's shard. Never iterated, so the order of the map does not matter.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rand_core::RngCore;
@@ -22,18 +21,24 @@ pub(super) enum Owner {
 pub(super) struct Indices(HashMap<LocalIndex, Owner>);
 
 impl Indices {
-    /// Picks a free index for a handshake of `peer`.
-    pub(super) fn allocate(&mut self, peer: PeerId, rng: &mut dyn RngCore) -> LocalIndex {
+    /// Picks a free index for `peer`; it stays free.
+    pub(super) fn pick(&self, peer: PeerId, rng: &mut dyn RngCore) -> LocalIndex {
         loop {
             let index = LocalIndex(rng.next_u32() / SHARDS * SHARDS + peer.shard());
-            if let Entry::Vacant(vacant) = self.0.entry(index) {
-                vacant.insert(Owner::Handshake(peer));
+            if !self.0.contains_key(&index) {
                 return index;
             }
         }
     }
 
-    /// Gives the index of a handshake to the keypair it became.
+    /// Picks a free index for a handshake of `peer`.
+    pub(super) fn allocate(&mut self, peer: PeerId, rng: &mut dyn RngCore) -> LocalIndex {
+        let index = self.pick(peer, rng);
+        self.0.insert(index, Owner::Handshake(peer));
+        index
+    }
+
+    /// Gives an index, free or that of a handshake, to the keypair it became.
     pub(super) fn promote(&mut self, receive: &Arc<RecvKey>) {
         self.0
             .insert(receive.local_index(), Owner::Keypair(Arc::clone(receive)));

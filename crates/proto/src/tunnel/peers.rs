@@ -116,11 +116,11 @@ mod tests {
     #[test]
     fn order_is_kept_and_old_handles_are_dead() {
         let mut peers = Peers::default();
-        let mut add = |n| peers.insert(Peer::new(PublicKey::from_bytes([n; 32]), None));
+        let mut add = |n| peers.insert(Peer::new(PublicKey::from_bytes([n; 32])));
         let (a, b, c) = (add(1), add(2), add(3));
         assert!(peers.remove(b).is_some());
         assert!(peers.remove(b).is_none());
-        let d = peers.insert(Peer::new(PublicKey::from_bytes([4; 32]), None));
+        let d = peers.insert(Peer::new(PublicKey::from_bytes([4; 32])));
         assert_eq!(d.slot(), b.slot());
         assert!(peers.get(b).is_none() && peers.get_mut(d).is_some());
         assert_eq!(peers.ids().collect::<Vec<_>>(), [a, c, d]);
@@ -128,7 +128,7 @@ mod tests {
             peers.remove(id);
         }
         assert_eq!((peers.ids().count(), peers.len()), (0, 0));
-        let e = peers.insert(Peer::new(PublicKey::from_bytes([5; 32]), None));
+        let e = peers.insert(Peer::new(PublicKey::from_bytes([5; 32])));
         assert_eq!(peers.ids().collect::<Vec<_>>(), [e]);
     }
 }
