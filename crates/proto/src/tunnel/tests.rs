@@ -2,7 +2,9 @@
 
 mod config;
 mod data;
+mod exchange;
 mod handshakes;
+mod load;
 mod time;
 
 use core::time::Duration;
