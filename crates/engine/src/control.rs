@@ -1,4 +1,4 @@
-//! The control worker: timers by deadline, and the device as the system administrator changes it.
+//! The control worker: handshakes, timers by deadline, and the device as the system administrator changes it.
 //!
 //! It follows the link (up, down, MTU, deletion) and forgets sticky sources that routing no longer agrees with.
 //! Whether the device is up is asked of the device itself, because it may have moved to another network namespace.
@@ -12,7 +12,7 @@ use sys::errno::{EHOSTUNREACH, EINVAL, ENETUNREACH};
 use sys::notify::{Event, Notify, Topics};
 use sys::poll::Poller;
 
-use crate::shared::Shared;
+use crate::shared::{Shared, now};
 use crate::transport::Tun;
 
 /// How often and after which pause a device is asked again that did not answer: it may be on its way to another name or
@@ -58,7 +58,13 @@ impl<T: Tun> Worker<T> {
         let mut poller = Poller::new();
         self.follow_link();
         loop {
-            let fds = [shared.stop.fd(), shared.timer.fd(), self.link.fd(), self.routing.fd()];
+            let fds = [
+                shared.stop.fd(),
+                shared.timer.fd(),
+                self.link.fd(),
+                self.routing.fd(),
+                shared.handshakes.bell.fd(),
+            ];
             let patience = self.lacks_sockets.then_some(BIND_PAUSE);
             let ready = match poller.wait(fds, patience) {
                 Ok(ready) => ready,
@@ -81,6 +87,9 @@ impl<T: Tun> Worker<T> {
             }
             if ready.is(3) {
                 self.hear_routing();
+            }
+            if ready.is(4) {
+                answer_handshakes(&shared);
             }
         }
     }
@@ -159,6 +168,24 @@ impl<T: Tun> Worker<T> {
         }
         self.lacks_sockets = outcome.is_err();
     }
+}
+
+/// Deals with the handshake messages that wait, a turn's share of them.
+///
+/// The lock is taken anew for each step and never held around the Diffie-Hellman of an initiation.
+fn answer_handshakes<T: Tun>(shared: &Shared<T>) {
+    for message in shared.handshakes.take() {
+        let remote = message.source().remote;
+        let mut next = shared.core().tunnel.handle_admitted(now(), message);
+        while let Ok(Some(exchange)) = next {
+            let computed = exchange.compute();
+            next = shared.core().tunnel.handle_computed(now(), computed);
+        }
+        if let Err(reason) = next {
+            tracing::debug!(%remote, reason = reason.name(), "datagram dropped");
+        }
+    }
+    shared.finish(shared.core());
 }
 
 /// Whether sticky IPv4 sources may be lost by it; those of IPv6 name no interface.

@@ -23,6 +23,7 @@ impl<T: Tun> Device for Shared<T> {
         }
         if let Some(key) = request.private_key {
             tunnel.set_private_key(now(), key);
+            self.handshakes.set_checker(tunnel.mac1_checker());
         }
         for peer in request.peers {
             set_peer(tunnel, peer);

@@ -122,7 +122,7 @@ impl<T: Tun> Engine<T> {
             traffic: self.shared.counters.snapshot(),
             drops: DropReason::ALL
                 .iter()
-                .map(|&reason| (reason, stats.dropped(reason)))
+                .map(|&reason| (reason, stats.dropped(reason) + self.shared.handshakes.dropped(reason)))
                 .collect(),
         }
     }

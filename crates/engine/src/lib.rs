@@ -14,6 +14,7 @@ mod datapath;
 mod device;
 mod engine;
 mod gate;
+mod handshakes;
 pub mod icmp;
 pub mod offload;
 mod report;

@@ -13,6 +13,7 @@ use sys::wake::EventFd;
 
 use crate::datapath::help::Crew;
 use crate::datapath::queue::Queue;
+use crate::handshakes::Handshakes;
 use crate::icmp;
 use crate::report::Counters;
 use crate::sockets::{Patience, SendError, Sockets};
@@ -36,6 +37,7 @@ pub(crate) struct Shared<T> {
     pub(crate) crew: Crew,
     pub(crate) stop: EventFd,
     pub(crate) timer: TimerFd,
+    pub(crate) handshakes: Handshakes,
     pub(crate) counters: Counters,
     pub(crate) icmp: Mutex<icmp::RateLimiter>,
     /// 1, 2, 4 or 8.
@@ -56,6 +58,7 @@ impl<T: Tun> Shared<T> {
             crew,
             stop: EventFd::new()?,
             timer: TimerFd::new()?,
+            handshakes: Handshakes::new()?,
             counters: Counters::default(),
             icmp: Mutex::new(icmp::RateLimiter::new()),
             core: Mutex::new(Core {

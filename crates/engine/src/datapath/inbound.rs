@@ -343,17 +343,12 @@ fn endpoint(origin: &Origin) -> Endpoint {
     }
 }
 
-/// Hands a handshake message, a cookie reply or junk to the control plane; it stands behind `start`.
+/// Hands a handshake message, a cookie reply or junk to the control worker; it stands behind `start`.
 fn handle_control<T: Tun>(shared: &Shared<T>, origin: Origin, batch: &mut RecvBatch, start: &Place) {
     let Some(datagram) = batch.datagrams_mut(start.slot, start.range.end).next() else {
         return;
     };
-    let mut core = shared.core();
-    let source = endpoint(&origin);
-    if let Err(reason) = core.tunnel.handle_datagram(now(), source, datagram.bytes) {
-        tracing::debug!(remote = %source.remote, reason = reason.name(), "datagram dropped");
-    }
-    shared.finish(core);
+    shared.handshakes.receive(endpoint(&origin), datagram.bytes);
 }
 
 impl Granule for Received {
