@@ -3,6 +3,8 @@
 //! It follows the link (up, down, MTU, deletion) and forgets sticky sources that routing no longer agrees with.
 //! Whether the device is up is asked of the device itself, because it may have moved to another network namespace.
 
+mod desk;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,9 +13,12 @@ use std::time::Duration;
 use sys::errno::{EHOSTUNREACH, EINVAL, ENETUNREACH};
 use sys::notify::{Event, Notify, Topics};
 use sys::poll::Poller;
+use sys::udp::UdpSocket;
 
-use crate::shared::{Shared, now};
+use crate::shared::Shared;
 use crate::transport::Tun;
+
+use desk::Desk;
 
 /// How often and after which pause a device is asked again that did not answer: it may be on its way to another name or
 /// namespace.
@@ -23,13 +28,15 @@ const MOVE_PAUSE: Duration = Duration::from_millis(10);
 /// The pause before a port that was taken is tried again.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
 
-/// The worker that follows timers, link and routes.
+/// The worker that answers handshakes and follows timers, link and routes.
 pub(crate) struct Worker<T: Tun> {
     shared: Arc<Shared<T>>,
     /// Of the namespace that the device is in, which may change.
     link: Notify,
     /// Of the namespace that the sockets are in.
     routing: Notify,
+    /// One for each control socket.
+    desks: [Desk; 2],
     on_mtu: Option<Box<dyn Fn(usize) + Send>>,
     mtu: usize,
     /// Whether the device is up but the sockets could not be bound.
@@ -45,6 +52,7 @@ impl<T: Tun> Worker<T> {
         Ok(Self {
             link: shared.tun().link_news()?,
             routing: Notify::new(topics)?,
+            desks: [Desk::new()?, Desk::new()?],
             shared,
             on_mtu,
             mtu: 0,
@@ -66,7 +74,10 @@ impl<T: Tun> Worker<T> {
                 shared.handshakes.bell.fd(),
             ];
             let patience = self.lacks_sockets.then_some(BIND_PAUSE);
-            let ready = match poller.wait(fds, patience) {
+            let sockets = shared.sockets();
+            let control = || sockets.iter().flat_map(|sockets| sockets.control());
+            let watched = fds.into_iter().chain(control().map(UdpSocket::fd));
+            let ready = match poller.wait(watched, patience) {
                 Ok(ready) => ready,
                 Err(error) => {
                     tracing::error!(%error, "poll failed");
@@ -76,6 +87,13 @@ impl<T: Tun> Worker<T> {
             if ready.is(0) {
                 return;
             }
+            for (at, (socket, desk)) in control().zip(&mut self.desks).enumerate() {
+                if ready.is(fds.len() + at) {
+                    desk.receive(&shared, socket);
+                }
+            }
+            // Not kept: what follows may replace them and wait until they are closed.
+            drop(sockets);
             if !ready.any() {
                 self.bind();
             }
@@ -89,7 +107,7 @@ impl<T: Tun> Worker<T> {
                 self.hear_routing();
             }
             if ready.is(4) {
-                answer_handshakes(&shared);
+                desk::answer_queued(&shared);
             }
         }
     }
@@ -168,24 +186,6 @@ impl<T: Tun> Worker<T> {
         }
         self.lacks_sockets = outcome.is_err();
     }
-}
-
-/// Deals with the handshake messages that wait, a turn's share of them.
-///
-/// The lock is taken anew for each step and never held around the Diffie-Hellman of an initiation.
-fn answer_handshakes<T: Tun>(shared: &Shared<T>) {
-    for message in shared.handshakes.take() {
-        let remote = message.source().remote;
-        let mut next = shared.core().tunnel.handle_admitted(now(), message);
-        while let Ok(Some(exchange)) = next {
-            let computed = exchange.compute();
-            next = shared.core().tunnel.handle_computed(now(), computed);
-        }
-        if let Err(reason) = next {
-            tracing::debug!(%remote, reason = reason.name(), "datagram dropped");
-        }
-    }
-    shared.finish(shared.core());
 }
 
 /// Whether sticky IPv4 sources may be lost by it; those of IPv6 name no interface.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `adit-queue-0` and on | packets from the TUN, datagrams |
 //! | `adit-helper-0` and on | being called for help |
-//! | `adit-control` | timers, link, route and address changes |
+//! | `adit-control` | handshake messages, timers, link, route and address changes |
 //! | `adit-uapi` | configuration |
 //!
 //! All end when `stop` is notified: by [`Engine::stop`], by the loss of the TUN, or by the loss of the control socket.

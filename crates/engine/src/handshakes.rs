@@ -1,8 +1,8 @@
 //! Handshake messages on their way from the network to the control worker.
 //!
-//! Whoever receives one looks at its length and mac1, which takes no lock, and puts it into a bounded queue; the control
-//! worker takes it from there. So neither junk nor Diffie-Hellman holds up data, and what comes faster than it can be answered
-//! is dropped and counted.
+//! Whoever receives one looks at its length and mac1, which takes no lock. Most come by sockets of the control worker's own;
+//! one that comes among data goes to it by a bounded queue. So neither junk nor Diffie-Hellman holds up data, and what comes
+//! faster than it can be answered is dropped and counted.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,11 +15,10 @@ use sys::wake::EventFd;
 /// How many messages wait at most (the value of the Linux module).
 const MAX_WAITING: usize = 4096;
 
-/// How many messages the control worker takes in one turn. What they made is then sent, and timers get theirs: after a
-/// millisecond, even if each message was a handshake.
+/// How many messages the control worker takes in one turn.
 const PER_TURN: usize = 16;
 
-/// The queue, what stands before it, and the bell of who empties it.
+/// The queue, what stands before it, and the bell of the control worker, who empties it.
 pub(crate) struct Handshakes {
     checker: RwLock<Option<Mac1Checker>>,
     waiting: Mutex<VecDeque<Admitted>>,
@@ -42,34 +41,36 @@ impl Handshakes {
         *self.checker.write().unwrap_or_else(PoisonError::into_inner) = checker;
     }
 
-    /// Queues a handshake message or cookie reply; counts and drops what is neither, what is not for us, and what is too much.
-    pub(crate) fn receive(&self, source: Endpoint, datagram: &[u8]) {
-        if let Err(reason) = self.queue(source, datagram) {
-            tracing::debug!(remote = %source.remote, reason = reason.name(), "datagram dropped");
-            if let Some(count) = self.dropped.get(reason.index()) {
-                count.fetch_add(1, Relaxed);
-            }
+    /// Copies a handshake message or cookie reply; counts what is neither and what is not for us.
+    pub(crate) fn admit(&self, source: Endpoint, datagram: &[u8]) -> Option<Admitted> {
+        let checker = self.checker.read().unwrap_or_else(PoisonError::into_inner);
+        let checker = checker.as_ref().ok_or(DropReason::NoPrivateKey);
+        checker
+            .and_then(|checker| checker.admit(source, datagram))
+            .inspect_err(|&reason| self.drop(source, reason))
+            .ok()
+    }
+
+    /// Queues a handshake message or cookie reply that came among data; counts what is neither, not for us, or too much.
+    pub(crate) fn queue(&self, source: Endpoint, datagram: &[u8]) {
+        let Some(admitted) = self.admit(source, datagram) else {
+            return;
+        };
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= MAX_WAITING {
+            return self.drop(source, DropReason::HandshakeOverload);
+        }
+        waiting.push_back(admitted);
+        if waiting.len() == 1 {
+            self.bell.notify();
         }
     }
 
-    fn queue(&self, source: Endpoint, datagram: &[u8]) -> Result<(), DropReason> {
-        let checker = self.checker.read().unwrap_or_else(PoisonError::into_inner);
-        let admitted = checker
-            .as_ref()
-            .ok_or(DropReason::NoPrivateKey)?
-            .admit(source, datagram)?;
-        drop(checker);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= MAX_WAITING {
-            return Err(DropReason::HandshakeOverload);
+    fn drop(&self, source: Endpoint, reason: DropReason) {
+        tracing::debug!(remote = %source.remote, reason = reason.name(), "datagram dropped");
+        if let Some(count) = self.dropped.get(reason.index()) {
+            count.fetch_add(1, Relaxed);
         }
-        waiting.push_back(admitted);
-        let first = waiting.len() == 1;
-        drop(waiting);
-        if first {
-            self.bell.notify();
-        }
-        Ok(())
     }
 
     /// Takes the oldest messages, a turn's share; rings the bell again if there are more.
@@ -107,16 +108,16 @@ mod tests {
         let source = |port| Endpoint::new(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let mut reply = [0; proto::COOKIE_REPLY_LEN];
         reply[0] = 3;
-        handshakes.receive(source(1), &reply);
+        handshakes.queue(source(1), &reply);
         assert_eq!(handshakes.dropped(DropReason::NoPrivateKey), 1);
         let mut tunnel = Tunnel::new([1; 32]);
         let now = crate::shared::now();
         tunnel.set_private_key(now, Some(PrivateKey::from_bytes([1; 32])));
         handshakes.set_checker(tunnel.mac1_checker());
         for port in 0..5000 {
-            handshakes.receive(source(port), &reply);
+            handshakes.queue(source(port), &reply);
         }
-        handshakes.receive(source(1), &[1; proto::INITIATION_LEN]);
+        handshakes.queue(source(1), &[1; proto::INITIATION_LEN]);
         assert_eq!(handshakes.dropped(DropReason::HandshakeOverload), 5000 - 4096);
         assert_eq!(handshakes.dropped(DropReason::BadType), 1);
         let mut next = 0;

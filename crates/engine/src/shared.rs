@@ -106,6 +106,7 @@ impl<T: Tun> Shared<T> {
         let old = std::mem::replace(&mut *current, sockets.map(Arc::new));
         drop(current);
         self.queues.iter().for_each(|queue| queue.changed.notify());
+        self.handshakes.bell.notify();
         Retired(old.as_ref().map_or_else(Weak::new, |sockets| sockets.watch()))
     }
 

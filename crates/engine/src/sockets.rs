@@ -1,8 +1,8 @@
 //! The UDP sockets of an interface, IPv4 and IPv6 on one port, and what to do when a send is refused.
 //!
 //! Each queue has its own pair. What arrives for a session goes to the queue of its peer, by the low bits of the receiver index;
-//! where the kernel does not steer it goes to any queue, which is as right. Initiations go to the first queue: a flood of them
-//! leaves the others alone.
+//! where the kernel does not steer it goes to any queue, which is as right. All that is no transport data goes to a pair of the
+//! control worker: a flood of it fills no buffer that data needs, and wakes nobody who carries data.
 //! A host without IPv6 (or without IPv4) runs on one socket. A sticky source that the host has lost is dropped and the
 //! datagram sent again without it; an offload that the path refuses is given up, once, and reported.
 
@@ -12,9 +12,9 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use proto::Endpoint;
+use proto::{Endpoint, StickySource};
 use sys::errno::{EADDRNOTAVAIL, EAFNOSUPPORT, EHOSTUNREACH, EINVAL, EIO, EMSGSIZE, ENETUNREACH, ENODEV};
-use sys::udp::{Family, SendMeta, UdpSocket};
+use sys::udp::{Family, Origin, SendMeta, UdpSocket};
 use thiserror::Error;
 
 /// Attempts to find one random port that is free for both families.
@@ -23,13 +23,20 @@ const PORT_ATTEMPTS: usize = 100;
 /// What a send from a source that the host has lost, or by an interface that is gone, may end in.
 const LOST_SOURCE: [i32; 5] = [EINVAL, ENETUNREACH, EADDRNOTAVAIL, EHOSTUNREACH, ENODEV];
 
-/// The sockets of an interface that is up: those of each queue, as far as there are, for either family.
+/// The sockets of an interface that is up.
 pub(crate) struct Sockets {
-    v4: Vec<UdpSocket>,
-    v6: Vec<UdpSocket>,
+    v4: Group,
+    v6: Group,
     port: u16,
     /// Dropped after the sockets, as the last field: whoever watches it go knows that they are closed.
     open: Arc<()>,
+}
+
+/// The sockets of one family: those of the queues, as far as there are, and that of the control worker.
+#[derive(Default)]
+struct Group {
+    queues: Vec<UdpSocket>,
+    control: Option<UdpSocket>,
 }
 
 /// How long the sends of one turn may wait, all together, for room in a full socket buffer. It rides out a hiccup; where the
@@ -93,16 +100,16 @@ impl Sockets {
 
     fn bind_once(queues: usize, port: u16) -> io::Result<Self> {
         let bind = |family, port| match UdpSocket::bind(family, port) {
-            Ok(socket) => Ok((group(socket, queues), None)),
-            Err(error) if lacks_family(&error) => Ok((Vec::new(), Some(error))),
+            Ok(socket) => Ok((Group::new(socket, queues), None)),
+            Err(error) if lacks_family(&error) => Ok((Group::default(), Some(error))),
             Err(error) => Err(error),
         };
         let (v4, refusal) = bind(Family::V4, port)?;
-        let port = v4.first().map_or(port, UdpSocket::port);
+        let port = v4.queues.first().map_or(port, UdpSocket::port);
         let (v6, _) = bind(Family::V6, port)?;
-        let port = v6.first().map_or(port, UdpSocket::port);
+        let port = v6.queues.first().map_or(port, UdpSocket::port);
         match refusal {
-            Some(error) if v6.is_empty() => Err(error),
+            Some(error) if v6.queues.is_empty() => Err(error),
             _ => Ok(Self {
                 v4,
                 v6,
@@ -129,12 +136,17 @@ impl Sockets {
 
     /// Returns the sockets of a queue.
     pub(crate) fn of(&self, queue: usize) -> impl Iterator<Item = &UdpSocket> {
-        self.v4.get(queue).into_iter().chain(self.v6.get(queue))
+        self.v4.queues.get(queue).into_iter().chain(self.v6.queues.get(queue))
     }
 
-    /// Returns the sockets there are.
+    /// Returns the sockets of the control worker, which only receive.
+    pub(crate) fn control(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.v4.control.iter().chain(&self.v6.control)
+    }
+
+    /// Returns the sockets of all queues.
     pub(crate) fn all(&self) -> impl Iterator<Item = &UdpSocket> {
-        self.v4.iter().chain(self.v6.iter())
+        self.v4.queues.iter().chain(&self.v6.queues)
     }
 
     /// Whether segmented sends work on every socket there is.
@@ -155,8 +167,8 @@ impl Sockets {
         patience: &mut Patience,
     ) -> Result<(), SendError> {
         let sockets = match endpoint.remote {
-            SocketAddr::V4(_) => &self.v4,
-            SocketAddr::V6(_) => &self.v6,
+            SocketAddr::V4(_) => &self.v4.queues,
+            SocketAddr::V6(_) => &self.v6.queues,
         };
         let socket = sockets.get(queue).or(sockets.first()).ok_or(SendError::NoSocket)?;
         loop {
@@ -192,27 +204,44 @@ impl Sockets {
     }
 }
 
-/// Makes a socket the first of a group, one for each queue. Where the kernel refuses it, the first queue receives for all.
-fn group(first: UdpSocket, queues: usize) -> Vec<UdpSocket> {
-    let mut group = vec![first];
-    if queues < 2 {
-        return group;
+/// The peer's address, and ours, as a datagram shows them.
+pub(crate) fn endpoint(origin: &Origin) -> Endpoint {
+    Endpoint {
+        remote: origin.remote,
+        // Only IPv4 routing is asked for the interface; with IPv6 it would force one.
+        source: origin.local.map(|address| StickySource {
+            address,
+            interface: if address.is_ipv4() { origin.interface } else { 0 },
+        }),
     }
-    let joined = (1..queues).try_for_each(|_| {
-        let next = group.first().map(UdpSocket::bind_beside).transpose()?;
-        group.extend(next);
-        Ok(())
-    });
-    let mask = (queues - 1) as u8;
-    let outcome = joined.and_then(|()| {
-        group
-            .first()
-            .map_or(Ok(()), |first| first.steer(&proto::RECEIVER_INDEX, mask))
-    });
-    if let Err(error) = outcome {
-        tracing::info!(%error, sockets = group.len(), "what arrives is not steered to the queues");
+}
+
+impl Group {
+    /// Binds the rest of a group. Where the kernel refuses it or does not steer, whatever queue receives a handshake message hands
+    /// it on.
+    fn new(first: UdpSocket, queues: usize) -> Self {
+        let mut group = vec![first];
+        let outcome = (0..queues)
+            .try_for_each(|_| {
+                let next = group.first().map(UdpSocket::bind_beside).transpose()?;
+                group.extend(next);
+                Ok(())
+            })
+            .and_then(|()| {
+                let (mask, rest) = ((queues - 1) as u8, queues as u8);
+                let first = group.first();
+                first.map_or(Ok(()), |first| first.steer(&[proto::DATA_RECEIVER], mask, rest))
+            });
+        let control = match outcome {
+            Ok(()) => group.pop(),
+            Err(error) => {
+                tracing::info!(%error, sockets = group.len(), "what arrives is not steered");
+                group.truncate(queues);
+                None
+            }
+        };
+        Self { queues: group, control }
     }
-    group
 }
 
 /// Whether the host lacks the address family altogether.

@@ -58,9 +58,9 @@ pub use inner::{InnerPacket, destination, inner_packet};
 pub use keypair::{Authenticated, Counters, RecvKey, SendKey};
 pub use keys::{KEY_LEN, PresharedKey, PrivateKey, PublicKey};
 pub use message::{
-    COOKIE_REPLY_LEN, CookieReply, DATA_HEADER_LEN, DATA_OVERHEAD, HandshakeInitiation, HandshakeResponse,
-    INITIATION_LEN, Macs, Message, RECEIVER_INDEX, RESPONSE_LEN, TAG_LEN, TransportData, padded_len, parse_data_header,
-    write_data_header,
+    COOKIE_REPLY_LEN, CookieReply, DATA_HEADER_LEN, DATA_OVERHEAD, DATA_RECEIVER, HandshakeInitiation,
+    HandshakeResponse, INITIATION_LEN, Macs, Message, RESPONSE_LEN, TAG_LEN, TransportData, padded_len,
+    parse_data_header, write_data_header,
 };
 pub use peer_id::{PeerId, SHARDS};
 pub use replay::{REJECT_AFTER_MESSAGES, ReplayWindow};

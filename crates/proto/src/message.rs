@@ -35,8 +35,8 @@ pub(crate) const TYPE_COOKIE_REPLY: [u8; 4] = 3u32.to_le_bytes();
 /// The type word of transport data.
 pub(crate) const TYPE_DATA: [u8; 4] = 4u32.to_le_bytes();
 
-/// The messages that name a receiver index, by their first byte, and where the index begins: its low byte.
-pub const RECEIVER_INDEX: [(u8, u8); 3] = [(TYPE_DATA[0], 4), (TYPE_RESPONSE[0], 8), (TYPE_COOKIE_REPLY[0], 4)];
+/// The first byte of transport data, and where in it the receiver index begins: its low byte.
+pub const DATA_RECEIVER: (u8, u8) = (TYPE_DATA[0], 4);
 
 /// A datagram whose type and length are right. Nothing in it is authentic yet.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
-use proto::{Activity, Authenticated, DropReason, Endpoint, LocalIndex, RecvKey, StickySource};
+use proto::{Activity, Authenticated, DropReason, LocalIndex, RecvKey};
 use sys::errno::EINVAL;
 use sys::udp::{Datagram, Origin, RecvBatch, UdpSocket};
 
@@ -21,6 +21,7 @@ use crate::offload::VnetHeader;
 use crate::offload::coalesce::{Accepts, Coalescer};
 use crate::report::Counters as Traffic;
 use crate::shared::{Shared, now};
+use crate::sockets::endpoint;
 use crate::transport::{Offloads, Tun};
 
 /// Slots of a receive where rows are long.
@@ -331,24 +332,12 @@ fn index_of(datagram: &[u8]) -> Option<LocalIndex> {
     proto::parse_data_header(datagram).map(|(local, _)| local)
 }
 
-/// The peer's address, and ours, as a datagram shows them.
-fn endpoint(origin: &Origin) -> Endpoint {
-    Endpoint {
-        remote: origin.remote,
-        // Only IPv4 routing is asked for the interface; with IPv6 it would force one.
-        source: origin.local.map(|address| StickySource {
-            address,
-            interface: if address.is_ipv4() { origin.interface } else { 0 },
-        }),
-    }
-}
-
 /// Hands a handshake message, a cookie reply or junk to the control worker; it stands behind `start`.
 fn handle_control<T: Tun>(shared: &Shared<T>, origin: Origin, batch: &mut RecvBatch, start: &Place) {
     let Some(datagram) = batch.datagrams_mut(start.slot, start.range.end).next() else {
         return;
     };
-    shared.handshakes.receive(endpoint(&origin), datagram.bytes);
+    shared.handshakes.queue(endpoint(&origin), datagram.bytes);
 }
 
 impl Granule for Received {

@@ -3,10 +3,13 @@
 //! The packets are IPv6, which has no identification: that of IPv4 may be renumbered where datagrams are joined that did
 //! not follow each other (RFC 6864).
 
+use std::time::{Duration, Instant};
+
 use proto::DropReason;
 use sys::udp::{Family, UdpSocket};
 
-use crate::node::{MTU, Node, greet, inner_v6, pair};
+use crate::PATIENCE;
+use crate::node::{MTU, Node, greet, inner_v6, key, pair};
 use crate::packet::{Flow, assert_same, segments};
 use crate::wire::{Wire, give_from, is_data};
 
@@ -137,6 +140,67 @@ fn swapped_and_repeated_datagrams_arrive_once_in_the_order_they_came() {
         assert_same(&arrived(&left, &mut wire, &right, &mut flow), &expected);
         assert_eq!(right.drops(DropReason::Replay), 45);
     });
+}
+
+/// An initiation to `node` of somebody it does not know, but who knows its public key.
+fn stranger(node: &Node) -> Vec<u8> {
+    let now = proto::Now {
+        mono: proto::Instant::from_nanos(10_000_000_000),
+        wall: Duration::from_secs(1_700_000_000),
+    };
+    let mut stranger = proto::Tunnel::new([9; 32]);
+    stranger.set_private_key(now, Some(key(99)));
+    stranger.set_up(now);
+    let peer = stranger.add_peer(now, node.public_key()).unwrap();
+    stranger.set_endpoint(peer, node.endpoint().into());
+    stranger.set_persistent_keepalive(now, peer, 1);
+    stranger.poll_transmit().unwrap().payload
+}
+
+#[test]
+fn of_a_flood_by_somebody_who_knows_our_key_every_datagram_is_counted_and_data_flows() {
+    const ROUNDS: u64 = 50;
+    const EACH: u64 = 100;
+    let (left, mut wire, right) = Wire::with_session();
+    let (junk, flooder) = (stranger(&right), UdpSocket::bind(Family::V4, 0).unwrap());
+    let mut noise = junk.clone();
+    noise[140] ^= 1;
+    noise[116] ^= 1;
+    let mut flow = left.udp_to(&right);
+    for _ in 0..ROUNDS {
+        for _ in 0..EACH {
+            give_from(&flooder, &right, &junk);
+            give_from(&flooder, &right, &noise);
+        }
+        let packet = flow.packet(100);
+        left.tun.push_packet(&packet);
+        wire.convey(&left, &right);
+        assert_eq!(right.tun.next(), packet);
+    }
+    right.wait_for_drops(DropReason::BadMac1, 1);
+    right.wait_for_drops(DropReason::CookieRequired, 1);
+    let counted = || {
+        let reasons = [
+            DropReason::BadMac1,
+            DropReason::UnknownPeer,
+            DropReason::CookieRequired,
+            DropReason::HandshakeOverload,
+        ];
+        reasons.map(|reason| right.drops(reason)).iter().sum::<u64>()
+    };
+    let (start, mut sent) = (Instant::now(), 2 * ROUNDS * EACH);
+    while counted() != sent {
+        assert!(start.elapsed() < PATIENCE, "{} of {sent}", counted());
+        let look = Instant::now();
+        while counted() != sent && look.elapsed() < Duration::from_millis(50) {
+            std::thread::yield_now();
+        }
+        if counted() != sent {
+            // What a socket has dropped shows with the next datagram that it has room for.
+            give_from(&flooder, &right, &noise);
+            sent += 1;
+        }
+    }
 }
 
 /// The window is 8128 counters (spec, section 11).

@@ -22,11 +22,11 @@ impl UdpSocket {
 
     /// Steers what arrives at this socket and those bound beside it, which are numbered in the order they were bound, this one
     /// being 0. A datagram whose first byte is the first of a rule goes to the socket whose number is the byte at the second of
-    /// the rule, masked with `mask`; every other datagram goes to this socket.
+    /// the rule, masked with `mask`; every other datagram goes to socket `rest`, and one too short to tell to this one.
     ///
     /// # Errors
     /// `InvalidInput` for more than 32 rules; that of the kernel before Linux 4.5.
-    pub fn steer(&self, rules: &[(u8, u8)], mask: u8) -> io::Result<()> {
+    pub fn steer(&self, rules: &[(u8, u8)], mask: u8, rest: u8) -> io::Result<()> {
         let load = |at: u8| instruction(libc::BPF_LD | libc::BPF_B | libc::BPF_ABS, 0, u32::from(at));
         let ret = |what: u32, value: u32| instruction(libc::BPF_RET | what, 0, value);
         // The program sees the payload. A load beyond its end returns 0.
@@ -45,7 +45,7 @@ impl UdpSocket {
             ));
             program.push(ret(BPF_A, 0));
         }
-        program.push(ret(libc::BPF_K, 0));
+        program.push(ret(libc::BPF_K, rest.into()));
         if rules.len() > 32 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -112,7 +112,7 @@ mod tests {
 
     fn arrives(family: Family) {
         let (group, sender, remote) = group(family);
-        group[0].steer(&[(4, 4), (2, 8)], 3).unwrap();
+        group[0].steer(&[(4, 4), (2, 8)], 3, 2).unwrap();
         let meta = SendMeta {
             remote,
             source: None,
@@ -132,7 +132,7 @@ mod tests {
         for number in 0..=255 {
             check(&[4, 0, 0, 0, number, 1, 2, 3, 9, 9], usize::from(number) & 3);
             check(&[2, 0, 0, 0, 9, 9, 9, 9, number, 1], usize::from(number) & 3);
-            check(&[number & !6, 0, 0, 0, 3, 1, 2, 3, 3, 9], 0);
+            check(&[number & !6, 0, 0, 0, 3, 1, 2, 3, 3, 9], 2);
         }
         for short in [&[4][..], &[2, 0, 0, 0, 9, 9, 9, 9], &[]] {
             check(short, 0);
