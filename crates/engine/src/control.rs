@@ -64,6 +64,10 @@ impl<T: Tun> Worker<T> {
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut poller = Poller::new();
+        // Else each piece of a flood would take the processor from who carries data.
+        if let Err(error) = sys::sched::give_way() {
+            tracing::debug!(%error, "the control worker is scheduled as all others");
+        }
         self.follow_link();
         loop {
             let fds = [

@@ -19,6 +19,7 @@ pub mod packet;
 pub mod poll;
 pub mod random;
 pub mod route;
+pub mod sched;
 pub mod signals;
 pub mod timer;
 pub mod tun;
