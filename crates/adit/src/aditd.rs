@@ -106,6 +106,8 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     }
     drop(ready);
     if let Some(engine) = outcome? {
+        // An idle tunnel is small: most code that has run by now served the start.
+        sys::program::forget_code();
         engine.wait();
     }
     Ok(())

@@ -17,6 +17,7 @@ pub mod netns;
 pub mod notify;
 pub mod packet;
 pub mod poll;
+pub mod program;
 pub mod random;
 pub mod route;
 pub mod sched;
