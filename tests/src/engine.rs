@@ -75,17 +75,26 @@ impl Engine {
 
 /// A link named `aditd` beside the build output, by which the program knows its role.
 pub fn aditd() -> PathBuf {
-    aditd_in(&needs::target().join("e2e"), &needs::adit())
+    link("aditd")
+}
+
+/// A link to the program beside the build output, by whose name it knows its role.
+pub fn link(name: &str) -> PathBuf {
+    link_in(&needs::target().join("e2e"), name, &needs::adit())
 }
 
 /// A link named `aditd` in `folder` that leads to `program`.
 pub fn aditd_in(folder: &Path, program: &Path) -> PathBuf {
-    let link = folder.join("aditd");
+    link_in(folder, "aditd", program)
+}
+
+fn link_in(folder: &Path, name: &str, program: &Path) -> PathBuf {
+    let link = folder.join(name);
     if std::fs::read_link(&link).is_ok_and(|there| there == program) {
         return link;
     }
     // Several tests may make it at once: made under a private name, then moved, the link is never absent or half there.
-    let private = folder.join(format!("aditd.{}", std::process::id()));
+    let private = folder.join(format!("{name}.{}", std::process::id()));
     let _ = std::fs::create_dir_all(folder);
     let _ = std::fs::remove_file(&private);
     let _ = symlink(program, &private);

@@ -3,6 +3,7 @@
 //! | name | role |
 //! |---|---|
 //! | `aditd` | an interface with its engine, for wg-quick and the like |
+//! | `wg` | shows and changes interfaces |
 //! | any other | `adit` with its sub-commands |
 #![forbid(unsafe_code)]
 
@@ -10,6 +11,7 @@ mod aditd;
 mod logging;
 mod super_packets;
 mod try_tunnel;
+mod wg;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -29,17 +31,25 @@ struct Adit {
 enum Command {
     /// Try the engine on this machine: two ends in private network namespaces, real packets between them
     Try(try_tunnel::Args),
+    /// Show and change WireGuard interfaces, as the stock `wg` does
+    #[command(disable_help_flag = true)]
+    Wg {
+        /// What `wg` takes; see `adit wg help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if role(arguments.first()) == Some(OsStr::new("aditd")) {
-        return aditd::main(&arguments);
+    match role(arguments.first()).and_then(OsStr::to_str) {
+        Some("aditd") => return aditd::main(&arguments),
+        Some("wg") => return wg::main(arguments.get(1..).unwrap_or_default()),
+        _ => {}
     }
-    match parse::<Adit>(&arguments) {
-        Ok(Adit {
-            command: Command::Try(options),
-        }) => try_tunnel::run(&options),
+    match parse::<Adit>(&arguments).map(|adit| adit.command) {
+        Ok(Command::Try(options)) => try_tunnel::run(&options),
+        Ok(Command::Wg { arguments }) => wg::main(&arguments),
         Err(code) => code,
     }
 }
@@ -71,6 +81,16 @@ mod tests {
         assert_eq!(role(Some(&"/usr/bin/aditd".into())), Some(OsStr::new("aditd")));
         assert_eq!(role(Some(&"aditd".into())), Some(OsStr::new("aditd")));
         assert_eq!(role(None), None);
+    }
+
+    #[test]
+    fn everything_after_wg_is_for_wg() {
+        let line = ["adit", "wg", "show", "--help", "-x", "--", "wg0"];
+        let Command::Wg { arguments } = Adit::try_parse_from(line).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(arguments, line[2..]);
+        assert!(Adit::try_parse_from(["adit", "wg", "--help"]).is_ok());
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! `wg`: shows and changes WireGuard interfaces, a drop-in for the tool of that name.
+//!
+//! Words, output and exit status are those of wireguard-tools: 0, or 1 after a message on standard error. Where the
+//! stock tool would lose data in silence or print a secret, this one does not; each such place says so.
+
+mod genkey;
+mod genpsk;
+mod output;
+mod pubkey;
+
+use std::ffi::{OsStr, OsString};
+use std::process::ExitCode;
+
+/// Why a command did not do its work: the message for standard error, without the line end.
+#[derive(Debug)]
+struct Failure(String);
+
+type Outcome = Result<(), Failure>;
+
+impl Failure {
+    /// The one line that says how the command wants to be called.
+    fn usage(line: &str) -> Self {
+        Self(format!("Usage: wg {line}"))
+    }
+}
+
+/// A sub-command: its name, what it does in a line, and its program. `None` for the program: not there yet.
+struct Command {
+    name: &'static str,
+    about: &'static str,
+    run: Option<fn(&[OsString]) -> Outcome>,
+}
+
+const COMMANDS: [Command; 9] = [
+    Command {
+        name: "show",
+        about: "Shows the current configuration and device information",
+        run: None,
+    },
+    Command {
+        name: "showconf",
+        about: "Shows the current configuration of a given WireGuard interface, for use with `setconf'",
+        run: None,
+    },
+    Command {
+        name: "set",
+        about: "Change the current configuration, add peers, remove peers, or change peers",
+        run: None,
+    },
+    Command {
+        name: "setconf",
+        about: "Applies a configuration file to a WireGuard interface",
+        run: None,
+    },
+    Command {
+        name: "addconf",
+        about: "Appends a configuration file to a WireGuard interface",
+        run: None,
+    },
+    Command {
+        name: "syncconf",
+        about: "Synchronizes a configuration file to a WireGuard interface",
+        run: None,
+    },
+    Command {
+        name: "genkey",
+        about: "Generates a new private key and writes it to stdout",
+        run: Some(genkey::run),
+    },
+    Command {
+        name: "genpsk",
+        about: "Generates a new preshared key and writes it to stdout",
+        run: Some(genpsk::run),
+    },
+    Command {
+        name: "pubkey",
+        about: "Reads a private key from stdin and writes a public key to stdout",
+        run: Some(pubkey::run),
+    },
+];
+
+/// Runs the program under this name; `arguments` come after the name.
+pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(message)) => {
+            if !message.is_empty() {
+                eprintln!("{message}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[OsString]) -> Outcome {
+    let words: Vec<Option<&str>> = arguments.iter().map(|word| word.to_str()).collect();
+    match words.as_slice() {
+        [Some("-v" | "--version" | "version")] => return output::text(&version()),
+        [Some("-h" | "--help" | "help")] => return output::text(&usage()),
+        _ => {}
+    }
+    let show = [OsString::from("show")];
+    let (name, rest) = if arguments.is_empty() { &show } else { arguments }
+        .split_first()
+        .unwrap_or((&show[0], &[]));
+    let Some(command) = COMMANDS.iter().find(|command| OsStr::new(command.name) == name) else {
+        let usage = usage();
+        return Err(Failure(format!(
+            "Invalid subcommand: `{}'\n{}",
+            name.display(),
+            usage.trim_end()
+        )));
+    };
+    let Some(run) = command.run else {
+        return Err(Failure(format!("wg {}: not yet: use the stock wg", command.name)));
+    };
+    run(rest)
+}
+
+fn version() -> String {
+    format!("wireguard-tools compatible: adit v{}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn usage() -> String {
+    let mut text = "Usage: wg <cmd> [<args>]\n\nAvailable subcommands:\n".to_owned();
+    for command in &COMMANDS {
+        text += &format!("  {}: {}\n", command.name, command.about);
+    }
+    text + "You may pass `--help' to any of these subcommands to view usage.\n"
+}
