@@ -1,6 +1,6 @@
-//! The machine around the tunnel: links, addresses and routes of the Linux host.
+//! The machine around the tunnel: links, addresses and routes of the Linux host, and its WireGuard interfaces.
 //!
-//! Everything here is one rtnetlink request and its answer, synchronous, over a [`Netlink`] socket. A socket belongs to
+//! [`wireguard`] talks to whoever runs an interface. Everything else is one rtnetlink request and its answer, synchronous, over a [`Netlink`] socket. A socket belongs to
 //! the network namespace in which it was opened and stays there, so one program can steer several namespaces.
 //!
 //! Deciding *which* addresses and routes a configuration asks for is not done here.
@@ -11,5 +11,6 @@ pub mod address;
 pub mod link;
 pub mod netlink;
 pub mod route;
+pub mod wireguard;
 
 pub use netlink::{Error, Netlink};

@@ -87,6 +87,21 @@ pub fn read(netlink: &mut Netlink, index: u32) -> Result<Link, Error> {
     get(netlink, message(index), &format!("read interface {index}"))
 }
 
+/// Returns the names of all links of one kind (`wireguard`, `veth`, …), by index.
+///
+/// # Errors
+///
+/// A failure of the socket.
+pub fn names_of_kind(netlink: &mut Netlink, kind: &str) -> Result<Vec<String>, Error> {
+    let action = format!("list the interfaces of kind {kind}");
+    let answers = netlink.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &action)?;
+    let links = answers.into_iter().filter_map(|answer| match answer {
+        RouteNetlinkMessage::NewLink(link) if is_of_kind(&link, kind) => Some(parse(link).name),
+        _ => None,
+    });
+    Ok(links.collect())
+}
+
 /// Brings a link up.
 ///
 /// # Errors
@@ -197,6 +212,16 @@ fn get(netlink: &mut Netlink, query: LinkMessage, action: &str) -> Result<Link, 
             _ => None,
         })
         .ok_or_else(|| Error::new(action, std::io::ErrorKind::NotFound.into()))
+}
+
+fn is_of_kind(link: &LinkMessage, wanted: &str) -> bool {
+    let infos = link.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    infos
+        .flatten()
+        .any(|info| matches!(info, LinkInfo::Kind(kind) if kind.to_string() == wanted))
 }
 
 fn parse(message: LinkMessage) -> Link {

@@ -43,6 +43,8 @@ fn a_veth_pair_is_born_across_two_namespaces_and_carries_a_connection() -> Resul
     let end = |name, namespace| VethEnd { name, namespace };
     link::create_veth(&mut near, end("va", None), end("vb", Some(there.as_fd())))?;
     let (a, b) = (link::index(&mut near, "va")?, link::index(&mut far, "vb")?);
+    assert_eq!(link::names_of_kind(&mut near, "veth")?, ["va"]);
+    assert!(link::names_of_kind(&mut near, "wireguard")?.is_empty());
     assert_eq!(link::read(&mut near, a)?.state, OperState::Down);
     for (netlink, index, v4, v6) in [
         (&mut near, a, "192.0.2.1", "fd00::1"),

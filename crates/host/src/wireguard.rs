@@ -1,0 +1,68 @@
+//! WireGuard interfaces of this machine, whoever runs them: who there is, what they tell, and changes to them.
+//!
+//! Each backend is a [`Device`]; [`open`] finds out which one an interface has. Engines in userspace answer on a socket.
+//! The kernel's own interfaces are listed and refused: their backend speaks generic netlink and takes its place in
+//! [`open`].
+
+mod userspace;
+mod zone;
+
+use std::io;
+
+use conf::uapi::{DeviceStatus, SetRequest};
+
+use crate::{Netlink, link};
+
+pub use zone::{endpoint_text, zone_index};
+
+/// The kind by which the kernel knows its own WireGuard interfaces.
+const KERNEL_KIND: &str = "wireguard";
+
+/// One interface that can be asked and changed.
+pub trait Device {
+    /// Returns all that the interface tells about itself.
+    ///
+    /// # Errors
+    /// The refusal of the other side with its error number, `EPROTO` for an answer that cannot be understood, or that of
+    /// a system call.
+    fn status(&mut self) -> io::Result<DeviceStatus>;
+
+    /// Makes changes, all or none where the backend can.
+    ///
+    /// # Errors
+    /// Like [`Device::status`].
+    fn change(&mut self, request: &SetRequest) -> io::Result<()>;
+}
+
+/// Returns the names of all interfaces, the kernel's first. Removes the sockets of engines that died.
+///
+/// # Errors
+/// That of a system call.
+pub fn interfaces() -> io::Result<Vec<String>> {
+    let mut names = kernel_interfaces()?;
+    names.extend(userspace::interfaces()?);
+    Ok(names)
+}
+
+/// Opens an interface by name.
+///
+/// # Errors
+/// `ENODEV` where there is none, `Unsupported` for one that the kernel runs, otherwise that of a system call.
+pub fn open(name: &str) -> io::Result<Box<dyn Device>> {
+    if let Some(device) = userspace::connect(name)? {
+        return Ok(Box::new(device));
+    }
+    if kernel_interfaces()?.iter().any(|kernel| kernel == name) {
+        let text = "an interface of the kernel: not yet: use the stock wg";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
+    Err(rustix::io::Errno::NODEV.into())
+}
+
+fn kernel_interfaces() -> io::Result<Vec<String>> {
+    let list = || link::names_of_kind(&mut Netlink::open()?, KERNEL_KIND);
+    list().map_err(|error| match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::other(error),
+    })
+}
