@@ -7,9 +7,14 @@ mod genkey;
 mod genpsk;
 mod output;
 mod pubkey;
+mod show;
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::process::ExitCode;
+
+use conf::uapi::DeviceStatus;
+use host::wireguard;
 
 /// Why a command did not do its work: the message for standard error, without the line end.
 #[derive(Debug)]
@@ -35,7 +40,7 @@ const COMMANDS: [Command; 9] = [
     Command {
         name: "show",
         about: "Shows the current configuration and device information",
-        run: None,
+        run: Some(show::run),
     },
     Command {
         name: "showconf",
@@ -115,6 +120,21 @@ fn run(arguments: &[OsString]) -> Outcome {
         return Err(Failure(format!("wg {}: not yet: use the stock wg", command.name)));
     };
     run(rest)
+}
+
+/// Reads all that an interface tells.
+fn status(name: &str) -> Result<DeviceStatus, Failure> {
+    let status = wireguard::open(name).and_then(|mut device| device.status());
+    status.map_err(|error| Failure(format!("Unable to access interface: {}", reason(&error))))
+}
+
+/// An error in the system's words, without the number that Rust adds.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match (error.raw_os_error(), text.rsplit_once(" (os error ")) {
+        (Some(_), Some((words, _))) => words.to_owned(),
+        _ => text,
+    }
 }
 
 fn version() -> String {
