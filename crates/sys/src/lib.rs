@@ -19,6 +19,7 @@ pub mod packet;
 pub mod poll;
 pub mod program;
 pub mod random;
+pub mod resolve;
 pub mod route;
 pub mod sched;
 pub mod signals;
