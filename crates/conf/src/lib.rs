@@ -10,3 +10,4 @@
 
 pub mod key_text;
 pub mod uapi;
+pub mod wg;

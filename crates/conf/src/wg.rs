@@ -1,0 +1,6 @@
+//! The configuration of one interface as people and `wg` write it: values on a command line, and the file.
+
+mod print;
+pub mod value;
+
+pub use print::config;
