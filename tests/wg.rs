@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use e2e::{Side, engine, needs};
 
+#[path = "wg/change.rs"]
+mod change;
 #[path = "wg/fake.rs"]
 mod fake;
 #[path = "wg/keys.rs"]

@@ -5,9 +5,13 @@
 
 mod genkey;
 mod genpsk;
+mod key_file;
 mod output;
 mod pubkey;
+mod resolve;
+mod set;
 mod show;
+mod showconf;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -45,12 +49,12 @@ const COMMANDS: [Command; 9] = [
     Command {
         name: "showconf",
         about: "Shows the current configuration of a given WireGuard interface, for use with `setconf'",
-        run: None,
+        run: Some(showconf::run),
     },
     Command {
         name: "set",
         about: "Change the current configuration, add peers, remove peers, or change peers",
-        run: None,
+        run: Some(set::run),
     },
     Command {
         name: "setconf",

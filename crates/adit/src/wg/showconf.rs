@@ -1,0 +1,15 @@
+//! `wg showconf`: the file that would make an interface what it is.
+
+use std::ffi::OsString;
+
+use host::wireguard::endpoint_text;
+
+use super::{Failure, Outcome, output, status};
+
+pub(super) fn run(arguments: &[OsString]) -> Outcome {
+    let [name] = arguments else {
+        return Err(Failure::usage("showconf <interface>"));
+    };
+    let status = status(name.to_str().unwrap_or_default())?;
+    output::text(&conf::wg::config(&status, &endpoint_text))
+}
