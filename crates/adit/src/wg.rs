@@ -108,17 +108,13 @@ fn run(arguments: &[OsString]) -> Outcome {
         [Some("-h" | "--help" | "help")] => return output::text(&usage()),
         _ => {}
     }
-    let show = [OsString::from("show")];
-    let (name, rest) = if arguments.is_empty() { &show } else { arguments }
-        .split_first()
-        .unwrap_or((&show[0], &[]));
+    let (name, rest) = match arguments {
+        [] => (OsStr::new("show"), arguments),
+        [name, rest @ ..] => (name.as_os_str(), rest),
+    };
     let Some(command) = COMMANDS.iter().find(|command| OsStr::new(command.name) == name) else {
-        let usage = usage();
-        return Err(Failure(format!(
-            "Invalid subcommand: `{}'\n{}",
-            name.display(),
-            usage.trim_end()
-        )));
+        let name = name.display();
+        return Err(Failure(format!("Invalid subcommand: `{name}'\n{}", usage().trim_end())));
     };
     let Some(run) = command.run else {
         return Err(Failure(format!("wg {}: not yet: use the stock wg", command.name)));
