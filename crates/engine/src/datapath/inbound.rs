@@ -34,6 +34,9 @@ const GRANULE_SLOTS: usize = 2;
 /// the less the helpers wait.
 const BYTES_PER_HELPED_TURN: usize = 1024 * 1024;
 
+/// How many rows at most are received in such a turn, so that a flood of empty datagrams ends too.
+const ROWS_PER_HELPED_TURN: usize = 1024;
+
 /// The direction from the peers to the TUN: its buffers.
 pub(crate) struct Inbound<T: Tun> {
     shared: Arc<Shared<T>>,
@@ -126,7 +129,9 @@ impl<T: Tun> Inbound<T> {
             while more && !line.is_full() {
                 let now = self.spare.fill(&shared, socket);
                 moved = moved + now;
-                more = now.rows >= GRANULE_SLOTS && moved.bytes < BYTES_PER_HELPED_TURN;
+                more = now.rows >= GRANULE_SLOTS
+                    && moved.bytes < BYTES_PER_HELPED_TURN
+                    && moved.rows < ROWS_PER_HELPED_TURN;
                 if now.is_nothing() {
                     break;
                 }
