@@ -131,11 +131,10 @@ impl Node {
 
     /// Waits until so many packets were dropped for this reason, where nothing else comes of them.
     pub(crate) fn wait_for_drops(&self, reason: DropReason, count: u64) {
-        let start = Instant::now();
-        while self.drops(reason) < count {
-            assert!(start.elapsed() < PATIENCE, "{} drops of {count}", self.drops(reason));
-            std::thread::yield_now();
-        }
+        wait_until(
+            || self.drops(reason) >= count,
+            || format!("{} drops of {count}", self.drops(reason)),
+        );
     }
 
     /// A flow of UDP over IPv4 to `other`.
@@ -146,6 +145,15 @@ impl Node {
     /// A flow of UDP over IPv6 to `other`.
     pub(crate) fn udp6_to(&self, other: &Node) -> Flow {
         Flow::udp(self.v6(), other.v6())
+    }
+}
+
+/// Waits for what no packet tells of; after [`PATIENCE`] it fails and says what is there instead.
+pub(crate) fn wait_until(happened: impl Fn() -> bool, instead: impl Fn() -> String) {
+    let start = Instant::now();
+    while !happened() {
+        assert!(start.elapsed() < PATIENCE, "{}", instead());
+        std::thread::yield_now();
     }
 }
 
