@@ -75,17 +75,23 @@ impl<T: Tun> Shared<T> {
         &self.queues
     }
 
+    /// Returns queue `number`, one of [`Shared::queues`].
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "workers and lanes are numbered as the queues are"
+    )]
+    pub(crate) fn queue(&self, number: usize) -> &Queue<T> {
+        &self.queues[number]
+    }
+
     /// Returns the device, to ask about it.
-    #[expect(clippy::indexing_slicing, reason = "there is at least one queue")]
     pub(crate) fn tun(&self) -> &T {
-        &self.queues[0].tun
+        &self.queue(0).tun
     }
 
     /// Tells the worker of a queue that what it waits for changed.
     pub(crate) fn wake(&self, queue: usize) {
-        if let Some(queue) = self.queues.get(queue) {
-            queue.changed.notify();
-        }
+        self.queue(queue).changed.notify();
     }
 
     /// Locks the control plane.
@@ -111,9 +117,8 @@ impl<T: Tun> Shared<T> {
     }
 
     /// Returns the queue that `peer` belongs to: its datagrams arrive there, and what is sent to it goes through its gate.
-    #[expect(clippy::indexing_slicing, reason = "a remainder is below the length")]
     pub(crate) fn queue_of(&self, peer: Option<PeerId>) -> &Queue<T> {
-        &self.queues[self.number_of(peer)]
+        self.queue(self.number_of(peer))
     }
 
     fn number_of(&self, peer: Option<PeerId>) -> usize {

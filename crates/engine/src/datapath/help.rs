@@ -14,6 +14,10 @@ use sys::wake::EventFd;
 /// A granule of fewer bytes is not worth waking anybody.
 pub(crate) const WORTH_A_CALL: usize = 16 * 1024;
 
+/// How many bytes a direction moves in one turn with help. What was given away comes back by the end of the turn: the longer a
+/// turn, the less the helpers wait.
+pub(crate) const BYTES_PER_HELPED_TURN: usize = 1024 * 1024;
+
 /// For how many windows after a saturated one the holder gives granules away: a second, as long as a direction is lent.
 const HELPED_WINDOWS: u32 = 20;
 

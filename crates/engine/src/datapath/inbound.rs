@@ -14,7 +14,7 @@ use sys::errno::EINVAL;
 use sys::udp::{Datagram, Origin, RecvBatch, UdpSocket};
 
 use super::Moved;
-use super::help::WORTH_A_CALL;
+use super::help::{BYTES_PER_HELPED_TURN, WORTH_A_CALL};
 use super::ring::{Granule, Line};
 use crate::ecn;
 use crate::offload::VnetHeader;
@@ -30,11 +30,7 @@ const SLOTS: usize = 8;
 /// Slots of a receive that is given away to be opened, if they are full: enough to be worth it, few enough to share.
 const GRANULE_SLOTS: usize = 2;
 
-/// How many bytes are received in one turn with help. What was given away comes back by the end of the turn: the longer a turn,
-/// the less the helpers wait.
-const BYTES_PER_HELPED_TURN: usize = 1024 * 1024;
-
-/// How many rows at most are received in such a turn, so that a flood of empty datagrams ends too.
+/// How many rows at most are received in one turn with help, so that a flood of empty datagrams ends too.
 const ROWS_PER_HELPED_TURN: usize = 1024;
 
 /// The direction from the peers to the TUN: its buffers.
@@ -93,9 +89,7 @@ impl<T: Tun> Inbound<T> {
     pub(crate) fn release(&mut self) {
         self.received.release();
         self.spare.release();
-        if let Some(queue) = self.shared.queues().get(self.queue) {
-            queue.inbound.for_each(Received::release);
-        }
+        self.shared.queue(self.queue).inbound.for_each(Received::release);
     }
 
     /// Receives once, so that a flood on one socket hides neither the other nor the TUN; with help more, which others open.
@@ -105,13 +99,13 @@ impl<T: Tun> Inbound<T> {
         }
         let moved = self.received.fill(&self.shared, socket);
         self.received.work();
-        self.received.finish(&self.shared, &mut self.packets);
+        let tun = &self.shared.queue(self.queue).tun;
         deliver(
             &self.shared,
-            self.queue,
-            &mut self.coalescer,
-            &self.received,
+            tun,
+            &mut self.received,
             &mut self.packets,
+            &mut self.coalescer,
         );
         moved
     }
@@ -119,9 +113,7 @@ impl<T: Tun> Inbound<T> {
     /// Receives and gives away what others open, and goes on with what comes back, in order.
     fn drain_with_help(&mut self, socket: &UdpSocket) -> Moved {
         let shared = Arc::clone(&self.shared);
-        let Some(queue) = shared.queues().get(self.queue) else {
-            return Moved::default();
-        };
+        let queue = shared.queue(self.queue);
         let mut line = Line::new(&queue.inbound);
         let mut moved = Moved::default();
         let mut more = true;
@@ -141,28 +133,31 @@ impl<T: Tun> Inbound<T> {
                 }
             }
             let Some(mut received) = line.next() else { return moved };
-            received.finish(&shared, &mut self.packets);
-            deliver(&shared, self.queue, &mut self.coalescer, &received, &mut self.packets);
+            deliver(
+                &shared,
+                &queue.tun,
+                &mut received,
+                &mut self.packets,
+                &mut self.coalescer,
+            );
         }
     }
 }
 
-/// Writes the packets that passed to the TUN.
+/// Ends the runs of what was received and opened, and writes the packets that passed to the TUN.
 fn deliver<T: Tun>(
     shared: &Shared<T>,
-    queue: usize,
-    coalescer: &mut Coalescer,
-    received: &Received,
+    tun: &T,
+    received: &mut Received,
     packets: &mut Vec<Place>,
+    coalescer: &mut Coalescer,
 ) {
-    let Some(queue) = shared.queues().get(queue) else {
-        return;
-    };
+    received.finish(shared, packets);
     let batch = &received.batch;
     let slices = packets
         .iter()
         .filter_map(|place| batch.bytes(place.slot).get(place.range.clone()));
-    write_joined(shared, &queue.tun, coalescer, slices);
+    write_joined(shared, tun, coalescer, slices);
     packets.clear();
 }
 
@@ -208,7 +203,7 @@ impl Received {
         }
     }
 
-    /// Finds the runs of transport data and their keys; hands all else to the control plane.
+    /// Finds the runs of transport data and their keys; hands all else to the control worker.
     fn sort<T: Tun>(&mut self, shared: &Shared<T>) {
         let truncated = self.batch.truncated() as u64;
         if truncated > 0 {
@@ -238,8 +233,11 @@ impl Received {
                 }),
                 Some(Err(_)) => places.truncate(first),
                 None => {
+                    // A handshake message, a cookie reply or junk: alone in its row, it is where the row ends.
                     places.truncate(first);
-                    handle_control(shared, row.origin, &mut self.batch, &at);
+                    let Place { slot, range } = &row.end;
+                    let datagram = self.batch.bytes(*slot).get(range.clone()).unwrap_or_default();
+                    shared.handshakes.queue(endpoint(&row.origin), datagram);
                 }
             }
             at = row.end;
@@ -335,14 +333,6 @@ impl Row {
 
 fn index_of(datagram: &[u8]) -> Option<LocalIndex> {
     proto::parse_data_header(datagram).map(|(local, _)| local)
-}
-
-/// Hands a handshake message, a cookie reply or junk to the control worker; it stands behind `start`.
-fn handle_control<T: Tun>(shared: &Shared<T>, origin: Origin, batch: &mut RecvBatch, start: &Place) {
-    let Some(datagram) = batch.datagrams_mut(start.slot, start.range.end).next() else {
-        return;
-    };
-    shared.handshakes.queue(endpoint(&origin), datagram.bytes);
 }
 
 impl Granule for Received {

@@ -12,7 +12,7 @@ use sys::buffer::Buffer;
 
 use super::Moved;
 use super::batch::{Batch, Target};
-use super::help::WORTH_A_CALL;
+use super::help::{BYTES_PER_HELPED_TURN, WORTH_A_CALL};
 use super::queue::Queue;
 use super::ring::Line;
 use crate::offload::VnetHeader;
@@ -27,11 +27,8 @@ use crate::{ecn, icmp};
 /// The largest IP packet, and so the largest super-packet, in bytes.
 const MAX_PACKET_LEN: usize = 65_535;
 
-/// How many bytes are read before the worker turns to the other direction, to a stop or to new sockets.
+/// How many bytes are read without help before the worker turns to the other direction, to a stop or to new sockets.
 const BYTES_PER_TURN: usize = 256 * 1024;
-
-/// The same with help. What was given away leaves by the end of the turn: the longer a turn, the less the helpers wait.
-const BYTES_PER_HELPED_TURN: usize = 1024 * 1024;
 
 /// How many packets at most are read in one turn, so that a row of small ones ends too.
 const READS_PER_TURN: usize = 128;
@@ -61,9 +58,7 @@ impl<T: Tun> Outbound<T> {
         self.packet.release();
         self.scratch.release();
         self.batch.release();
-        if let Some(queue) = self.shared.queues().get(self.queue) {
-            queue.outbound.for_each(Batch::release);
-        }
+        self.shared.queue(self.queue).outbound.for_each(Batch::release);
     }
 
     /// Forwards packets until the TUN runs dry or the turn is over; with help, others seal.
@@ -72,9 +67,7 @@ impl<T: Tun> Outbound<T> {
     /// That of the device, which is down or gone.
     pub(crate) fn drain(&mut self, helped: bool) -> std::io::Result<Moved> {
         let shared = Arc::clone(&self.shared);
-        let Some(queue) = shared.queues().get(self.queue) else {
-            return Ok(Moved::default());
-        };
+        let queue = shared.queue(self.queue);
         let mut turn = Turn {
             shared: &shared,
             line: helped.then(|| Line::new(&queue.outbound)),
@@ -173,10 +166,8 @@ impl<T: Tun> Outbound<T> {
         };
         if allowed {
             // The sender sees no answer if the device refuses it, which is what it would see anyway.
-            let _ = self
-                .shared
-                .tun()
-                .write(&[IoSlice::new(&[0; VNET_LEN]), IoSlice::new(&answer)]);
+            let tun = &self.shared.queue(self.queue).tun;
+            let _ = tun.write(&[IoSlice::new(&[0; VNET_LEN]), IoSlice::new(&answer)]);
         }
     }
 }

@@ -80,9 +80,8 @@ impl<T: Tun> Worker<T> {
     /// Runs until the engine stops.
     pub(crate) fn run(mut self) {
         let (shared, lanes) = (Arc::clone(&self.shared), Arc::clone(&self.lanes));
-        let (Some(queue), Some(lane)) = (shared.queues().get(self.queue), lanes.get(self.queue)) else {
-            return;
-        };
+        let queue = shared.queue(self.queue);
+        let Some(lane) = lanes.get(self.queue) else { return };
         loop {
             let sockets = shared.sockets();
             let watched = sockets.as_deref().filter(|_| !lane.is_lent());
