@@ -15,7 +15,9 @@ use crate::shared::{Shared, now};
 use crate::sockets::endpoint;
 use crate::transport::{Tun, VNET_LEN};
 
-/// How many datagrams, or rows of them, are received in one turn from each socket: were each a handshake, two milliseconds.
+/// How many rows of datagrams are received in one turn from each socket where rows are long. A turn may bring thousands of
+/// initiations so; from 512 a second on the tunnel asks for cookies instead of answering, which bounds a turn to some tens of
+/// milliseconds.
 const SLOTS: usize = 32;
 
 /// The buffers of one control socket.
@@ -55,8 +57,8 @@ impl Desk {
         let mut core = shared.core();
         core.tunnel.count_drop(DropReason::BadLength, truncated);
         let before = std::mem::replace(&mut self.lost, self.batch.overflows());
-        // A new socket begins at zero.
-        let lost = self.lost.saturating_sub(before);
+        // A new socket begins at zero, and so does a count that wraps.
+        let lost = self.lost.checked_sub(before).unwrap_or(self.lost);
         core.tunnel.count_drop(DropReason::HandshakeOverload, lost.into());
         shared.finish(core);
         self.busy |= rows == SLOTS;
