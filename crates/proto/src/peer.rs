@@ -16,7 +16,7 @@ use crate::keys::{PresharedKey, PublicKey};
 use crate::message::{DATA_HEADER_LEN, DATA_OVERHEAD};
 use crate::tai64n::Tai64n;
 use crate::time::Instant;
-use crate::timers::{REKEY_TIMEOUT, TimerTable};
+use crate::timers::{INITIATION_GAP, REKEY_TIMEOUT, TimerTable};
 
 /// Beyond this many staged packets the oldest is dropped before one is added (the value of the Linux module).
 pub(crate) const MAX_STAGED_PACKETS: usize = 128;
@@ -136,6 +136,12 @@ impl Peer {
     /// Tells whether a handshake message went to this peer so short a time ago that no initiation may follow.
     pub(crate) fn is_handshake_too_soon(&self, now: Instant) -> bool {
         self.handshake_allowed().is_some_and(|allowed| allowed > now)
+    }
+
+    /// Tells whether an initiation of this peer was accepted so short a time ago that no other is.
+    pub(crate) fn is_initiation_too_soon(&self, now: Instant) -> bool {
+        let accepted = self.initiation_accepted;
+        accepted.is_some_and(|accepted| accepted + INITIATION_GAP > now)
     }
 
     /// Forgets the address to send from, so that routing chooses it again.

@@ -19,7 +19,6 @@ use crate::message::{INITIATION_LEN, Message, RESPONSE_BODY_LEN, RESPONSE_LEN};
 use crate::peer_id::PeerId;
 use crate::tai64n::Tai64n;
 use crate::time::Now;
-use crate::timers::INITIATION_GAP;
 
 use super::handshake::HANDSHAKE_TOS;
 
@@ -53,6 +52,7 @@ struct Answer {
     preshared_key: Option<Arc<PresharedKey>>,
     /// The greatest stamp accepted from the peer.
     newest: Tai64n,
+    too_soon: bool,
     index: LocalIndex,
     ephemeral: PrivateKey,
 }
@@ -111,6 +111,9 @@ impl Answer {
             if stamp <= self.newest {
                 return Err(DropReason::OldTimestamp);
             }
+            if self.too_soon {
+                return Err(DropReason::InitiationFlood);
+            }
             let psk = self.preshared_key.as_deref();
             let (keys, body) = consumed.create_response(psk, self.index, &self.ephemeral)?;
             Ok(Box::new(Response { stamp, keys, body }))
@@ -149,7 +152,7 @@ impl Tunnel {
         }
         match result {
             Outcome::Identified(identified) => {
-                let task = Task::Answer(Box::new(self.name_peer(identified?)?));
+                let task = Task::Answer(Box::new(self.name_peer(now, identified?)?));
                 Ok(Some(Exchange { context, task }))
             }
             Outcome::Answered {
@@ -164,7 +167,7 @@ impl Tunnel {
         }
     }
 
-    fn name_peer(&mut self, identified: IdentifiedInitiation) -> Result<Answer, DropReason> {
+    fn name_peer(&mut self, now: Now, identified: IdentifiedInitiation) -> Result<Answer, DropReason> {
         let id = self.peers.find(&identified.remote_static());
         let (id, peer) = id
             .and_then(|id| Some((id, self.peers.get(id)?)))
@@ -175,6 +178,7 @@ impl Tunnel {
             static_static: peer.static_static.clone(),
             preshared_key: peer.preshared_key.clone(),
             newest: peer.latest_timestamp,
+            too_soon: peer.is_initiation_too_soon(now.mono),
             index: self.indices.pick(id, &mut self.rng),
             ephemeral: PrivateKey::generate(&mut self.rng),
         })
@@ -186,8 +190,7 @@ impl Tunnel {
         if response.stamp <= peer.latest_timestamp {
             return Err(DropReason::OldTimestamp);
         }
-        let accepted = peer.initiation_accepted;
-        if accepted.is_some_and(|accepted| accepted + INITIATION_GAP > now.mono) {
+        if peer.is_initiation_too_soon(now.mono) {
             return Err(DropReason::InitiationFlood);
         }
         if self.indices.get(response.keys.local).is_some() {
