@@ -122,6 +122,15 @@ fn run(arguments: &[OsString]) -> Outcome {
     run(rest)
 }
 
+/// The arguments as text. One that is none is refused: anything it could be taken for may have a meaning of its own.
+fn words(arguments: &[OsString]) -> Result<Vec<&str>, Failure> {
+    let invalid = |word: &OsString| Failure(format!("Invalid argument: {}", word.display()));
+    arguments
+        .iter()
+        .map(|word| word.to_str().ok_or_else(|| invalid(word)))
+        .collect()
+}
+
 /// Reads all that an interface tells.
 fn status(name: &str) -> Result<DeviceStatus, Failure> {
     let status = wireguard::open(name).and_then(|mut device| device.status());

@@ -7,14 +7,14 @@ use conf::wg::value::{self, ValueError};
 use host::wireguard;
 use proto::{PresharedKey, PrivateKey};
 
-use super::{Failure, Outcome, key_file, reason, resolve};
+use super::{Failure, Outcome, key_file, reason, resolve, words};
 
 const USAGE: &str = "set <interface> [listen-port <port>] [fwmark <mark>] [private-key <file path>] \
                      [peer <base64 public key> [remove] [preshared-key <file path>] [endpoint <ip>:<port>] \
                      [persistent-keepalive <interval seconds>] [allowed-ips <ip1>/<cidr1>[,<ip2>/<cidr2>]...] ]...";
 
 pub(super) fn run(arguments: &[OsString]) -> Outcome {
-    let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let words = words(arguments)?;
     let (name, words) = match words.as_slice() {
         [name, words @ ..] if !words.is_empty() => (name, words),
         _ => return Err(Failure::usage(USAGE)),
@@ -118,6 +118,17 @@ mod tests {
         ] {
             assert_eq!(text(words), Err(format!("Invalid argument: {word}")));
         }
+    }
+
+    #[test]
+    fn a_word_that_is_no_text_is_not_taken_for_an_empty_one() {
+        use std::os::unix::ffi::OsStringExt;
+        let words = ["wg0", "peer", KEY, "allowed-ips"].map(OsString::from);
+        let broken = OsString::from_vec(vec![0xff]);
+        let Err(Failure(text)) = run(&[&words[..], &[broken]].concat()) else {
+            panic!("it was taken");
+        };
+        assert_eq!(text, "Invalid argument: \u{fffd}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::io;
 use host::wireguard;
 use zeroize::Zeroizing;
 
-use super::{Failure, Outcome, output, reason, status};
+use super::{Failure, Outcome, output, reason, status, words};
 use fields::Field;
 use pretty::Look;
 
@@ -17,7 +17,7 @@ const USAGE: &str = "show { <interface> | all | interfaces } [public-key | priva
                      preshared-keys | endpoints | allowed-ips | latest-handshakes | transfer | persistent-keepalive | dump]";
 
 pub(super) fn run(arguments: &[OsString]) -> Outcome {
-    let words: Vec<&str> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let words = words(arguments)?;
     match words.as_slice() {
         ["-h" | "--help" | "help"] => {
             eprintln!("{}", Failure::usage(USAGE).0);

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 
 use host::wireguard::endpoint_text;
 
-use super::{Failure, Outcome, output, status};
+use super::{Failure, Outcome, output, status, words};
 
 pub(super) fn run(arguments: &[OsString]) -> Outcome {
-    let [name] = arguments else {
+    let [name] = words(arguments)?[..] else {
         return Err(Failure::usage("showconf <interface>"));
     };
-    let status = status(name.to_str().unwrap_or_default())?;
+    let status = status(name)?;
     output::text(&conf::wg::config(&status, &endpoint_text))
 }
