@@ -1,6 +1,7 @@
 //! Developer tasks: `cargo xtask test|structure|prepare|bench|instructions`.
 
 mod bench;
+mod cargo;
 mod instructions;
 mod prepare;
 mod steps;

@@ -1,6 +1,6 @@
 //! The tiers of `cargo xtask test`, in the order in which a failure is cheapest to find.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use clap::Args;
 use e2e::needs;
 
 use crate::bench;
+use crate::cargo::cargo;
 use crate::instructions::{self, Failure};
 use crate::prepare;
 use crate::steps::{Outcome, Steps, check, count, in_ci};
@@ -135,22 +136,6 @@ fn tests(selection: &[&str]) -> Command {
         &["--", "--test-threads=1"]
     };
     cargo([runner, selection, one_by_one].concat())
-}
-
-/// Cargo, with the tools of `target/peers` on its search path.
-fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(prepare::peers()).chain(std::env::split_paths(&path));
-    let mut command = Command::new("cargo");
-    command.args(arguments).current_dir(needs::workspace());
-    if let Ok(path) = std::env::join_paths(folders) {
-        command.env("PATH", path);
-    }
-    // `cargo run` tells its children about itself; a nightly cargo below must not take the stable one's word.
-    command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-    // The counts are read from plain text.
-    command.env("CARGO_TERM_COLOR", "never");
-    command
 }
 
 fn fuzz_targets() -> Vec<String> {

@@ -5,6 +5,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use clap::Args;
+use conf::key_text::parse_base64;
 use proto::{Endpoint, Instant, Now, PrivateKey, PublicKey, Transmit, Tunnel};
 use sys::clock;
 
@@ -14,6 +16,30 @@ const INNER: u32 = u32::from_be_bytes([198, 18, 0, 0]);
 const OUTER: u32 = u32::from_be_bytes([100, 64, 0, 0]);
 /// The most peers there are inner addresses for.
 pub(crate) const MOST: u32 = 1 << 17;
+
+/// Which peers there are, and who answers them.
+#[derive(Args)]
+pub(crate) struct Crowd {
+    /// The responder's address and port
+    #[arg(long)]
+    pub(crate) target: SocketAddr,
+    /// The responder's public key, in base64
+    #[arg(long)]
+    key: String,
+    /// Number of peers
+    #[arg(long)]
+    peers: u32,
+}
+
+impl Crowd {
+    /// Makes the peers.
+    pub(crate) fn clients(&self, now: Now) -> Result<Vec<Client>, String> {
+        let key = parse_base64(self.key.as_bytes()).ok_or_else(|| format!("no key: {}", self.key))?;
+        let responder = PublicKey::from_bytes(*key);
+        let clients = (0..self.peers).map(|number| Client::new(now, number, responder, self.target));
+        clients.collect()
+    }
+}
 
 /// One emulated peer.
 pub(crate) struct Client {

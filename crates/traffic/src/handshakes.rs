@@ -7,11 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use conf::key_text::parse_base64;
-use proto::{Endpoint, INITIATION_LEN, Now, PublicKey};
+use proto::{Endpoint, INITIATION_LEN, Now};
 use serde_json::{Value, json};
 
-use crate::client::{Client, later, now};
+use crate::client::{Client, Crowd, later, now};
 use crate::wire::{Answer, Wire};
 use crate::{Ends, failed};
 
@@ -20,18 +19,11 @@ use crate::{Ends, failed};
 pub(crate) struct Options {
     #[command(flatten)]
     ends: Ends,
-    /// The responder's address and port
-    #[arg(long)]
-    target: SocketAddr,
-    /// The responder's public key, in base64
-    #[arg(long)]
-    key: String,
+    #[command(flatten)]
+    crowd: Crowd,
     /// Its process, whose processor time is read
     #[arg(long)]
     pid: u32,
-    /// Number of peers
-    #[arg(long)]
-    peers: u32,
     /// Messages of each
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=5))]
     each: u32,
@@ -65,12 +57,10 @@ struct Answers {
 
 /// Fetches cookies, makes the messages, and measures.
 pub(crate) fn run(options: &Options) -> Result<Value, String> {
-    let key = public_key(&options.key)?;
-    let start = now();
-    let clients = (0..options.peers).map(|number| Client::new(start, number, key, options.target));
-    let mut clients = clients.collect::<Result<Vec<_>, _>>()?;
-    let mut wire = Wire::open(&options.ends, options.target)?;
-    let cookies = fetch_cookies(&mut clients, &mut wire, start, options.target)?;
+    let (start, target) = (now(), options.crowd.target);
+    let mut clients = options.crowd.clients(start)?;
+    let mut wire = Wire::open(&options.ends, target)?;
+    let cookies = fetch_cookies(&mut clients, &mut wire, start, target)?;
     let messages = prepare(&mut clients, start, options.each)?;
     let before = cpu_seconds(options.pid)?;
     let (answers, sent, seconds) = measure(&mut wire, &messages, options.seconds)?;
@@ -83,12 +73,6 @@ pub(crate) fn run(options: &Options) -> Result<Value, String> {
         "seconds": seconds,
         "cpu_seconds": cpu_seconds(options.pid)? - before,
     }))
-}
-
-/// Reads a key as `wg` prints it.
-pub(crate) fn public_key(text: &str) -> Result<PublicKey, String> {
-    let key = parse_base64(text.as_bytes()).ok_or_else(|| format!("no key: {text}"))?;
-    Ok(PublicKey::from_bytes(*key))
 }
 
 /// Sends a first initiation for each peer until each has a cookie; returns how many have. Some responders give none.

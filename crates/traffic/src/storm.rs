@@ -1,7 +1,6 @@
 //! All peers set up their sessions at once, as after a restart of the responder, and follow the protocol until each has one; meanwhile a
 //! flow of somebody else runs, whose speed is read from the counters of the receiving interface.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,8 +9,7 @@ use clap::Args;
 use proto::Endpoint;
 use serde_json::{Value, json};
 
-use crate::client::{Client, now};
-use crate::handshakes::public_key;
+use crate::client::{Client, Crowd, now};
 use crate::wire::{Answer, Wire};
 use crate::{Ends, failed};
 
@@ -20,15 +18,8 @@ use crate::{Ends, failed};
 pub(crate) struct Options {
     #[command(flatten)]
     ends: Ends,
-    /// The responder's address and port
-    #[arg(long)]
-    target: SocketAddr,
-    /// The responder's public key, in base64
-    #[arg(long)]
-    key: String,
-    /// Number of peers
-    #[arg(long)]
-    peers: u32,
+    #[command(flatten)]
+    crowd: Crowd,
     /// Seconds in which the flow alone is measured, before
     #[arg(long)]
     before: f64,
@@ -42,14 +33,13 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Prepares the peers, measures the flow alone, then lets the storm begin.
 pub(crate) fn run(options: &Options) -> Result<Value, String> {
-    let (start, key) = (now(), public_key(&options.key)?);
-    let clients = (0..options.peers).map(|number| Client::new(start, number, key, options.target));
-    let mut clients = clients.collect::<Result<Vec<_>, _>>()?;
+    let target = options.crowd.target;
+    let mut clients = options.crowd.clients(now())?;
     let mut first = Vec::new();
     for client in &mut clients {
         first.push((client.outer, client.initiate(now())?.payload));
     }
-    let mut wire = Wire::open(&options.ends, options.target)?;
+    let mut wire = Wire::open(&options.ends, target)?;
     let alone = Meter::new(options)?;
     thread::sleep(Duration::from_secs_f64(options.before));
     let alone = alone.rate()?;
@@ -71,9 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<Value, String> {
             let Some(client) = clients.get_mut(number as usize) else {
                 return;
             };
-            let taken = client
-                .tunnel
-                .handle_datagram(now(), Endpoint::new(options.target), datagram);
+            let taken = client.tunnel.handle_datagram(now(), Endpoint::new(target), datagram);
             if answer == Answer::Response && taken.is_ok() {
                 up[number as usize] = Some(begin.elapsed().as_secs_f64());
             }

@@ -1,16 +1,8 @@
 //! One TCP flow over other paths: other MTUs, and hosts between which every datagram travels by itself.
 
-use super::leg::{Better, Figure, Leg, Run, Theme, Who};
+use super::leg::{Leg, Run, Who};
 use super::stand::{Kind, Series, Setting, Stand};
-use super::tcp;
-
-const fn throughput(key: &'static str, heading: &'static str) -> Figure {
-    Figure::new(key, Theme::Throughput, heading, "Gbit/s", Better::Higher, 2)
-}
-
-const fn cost(key: &'static str, heading: &'static str) -> Figure {
-    Figure::new(key, Theme::Cost, heading, "CPU-s per GB", Better::Lower, 2)
-}
+use super::tcp::{self, cost, throughput};
 
 pub(super) const SMALL_MTU: Leg = Leg {
     name: "mtu1280",

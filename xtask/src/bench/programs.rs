@@ -1,16 +1,17 @@
 //! The programs that a run needs and that cargo makes: each in a build folder of its own where its features differ.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use e2e::{engine, needs};
+
+use crate::cargo::cargo;
 
 /// Builds the generator of datagrams and handshakes; returns its path.
 ///
 /// # Errors
 /// When cargo fails.
 pub(super) fn traffic() -> Result<PathBuf, String> {
-    cargo(&["build", "--release", "--package", "traffic"])?;
+    build(&["--package", "traffic"])?;
     Ok(needs::built(&needs::target(), "traffic"))
 }
 
@@ -21,9 +22,7 @@ pub(super) fn traffic() -> Result<PathBuf, String> {
 pub(super) fn null_cipher() -> Result<PathBuf, String> {
     let folder = needs::target().join("null-cipher");
     let target = folder.to_string_lossy().into_owned();
-    cargo(&[
-        "build",
-        "--release",
+    build(&[
         "--package",
         "adit",
         "--features",
@@ -34,14 +33,10 @@ pub(super) fn null_cipher() -> Result<PathBuf, String> {
     Ok(engine::aditd_in(&folder, &needs::built(&folder, "adit")))
 }
 
-fn cargo(arguments: &[&str]) -> Result<(), String> {
-    let mut command = Command::new("cargo");
-    // `cargo run` tells its children about itself; this one starts afresh.
-    command.env_remove("CARGO").env_remove("RUSTUP_TOOLCHAIN");
-    let status = command.args(arguments).current_dir(needs::workspace()).status();
-    match status {
+fn build(arguments: &[&str]) -> Result<(), String> {
+    match cargo([&["build", "--release"], arguments].concat()).status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("cargo {}: {status}", arguments.join(" "))),
+        Ok(status) => Err(format!("cargo build --release {}: {status}", arguments.join(" "))),
         Err(error) => Err(format!("cargo: {error}")),
     }
 }

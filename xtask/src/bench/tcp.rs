@@ -3,11 +3,11 @@
 use super::leg::{Better, Figure, Leg, Run, Theme, Who};
 use super::stand::{Stand, number};
 
-const fn throughput(key: &'static str, heading: &'static str) -> Figure {
+pub(super) const fn throughput(key: &'static str, heading: &'static str) -> Figure {
     Figure::new(key, Theme::Throughput, heading, "Gbit/s", Better::Higher, 2)
 }
 
-const fn cost(key: &'static str, heading: &'static str) -> Figure {
+pub(super) const fn cost(key: &'static str, heading: &'static str) -> Figure {
     Figure::new(key, Theme::Cost, heading, "CPU-s per GB", Better::Lower, 2)
 }
 
