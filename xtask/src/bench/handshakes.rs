@@ -1,10 +1,8 @@
 //! Handshakes: how many a responder answers, and what it does to a flow when thousands come at once.
 
-use std::process::{Child, Stdio};
-
 use super::crowd;
 use super::leg::{Better, Figure, Leg, Run, Theme, Who};
-use super::stand::{Series, Setting, Stand, number};
+use super::stand::{Iperf, Series, Setting, number};
 
 pub(super) const ANSWERED: Leg = Leg {
     name: "handshakes",
@@ -86,33 +84,10 @@ fn answered(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
     Ok(vec![responses / seconds?, efficiency])
 }
 
-/// A flow that runs until this is dropped.
-struct Flow(Child);
-
-impl Drop for Flow {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Flow {
-    fn start(stand: &Stand) -> Result<Flow, String> {
-        let mut command = stand.lab.left.command("iperf3");
-        command.args(["-t", "100", "-p", "5201", "-c", &stand.target().to_string()]);
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        child.map(Flow).map_err(|error| format!("iperf3: {error}"))
-    }
-}
-
 fn storm(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
     let peers = if setting.smoke { 100 } else { 10_000 };
     let mut stand = crowd::stand(series, setting, peers)?;
-    let _flow = Flow::start(&stand)?;
+    let _flow = Iperf::start(&stand.lab.left, &["-t", "100", "-c", &stand.target().to_string()])?;
     let before = setting.seconds;
     let report = crowd::attack(&stand, &format!("storm --peers {peers} --before {before} --limit 60"))?;
     stand.check_alive()?;

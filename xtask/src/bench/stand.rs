@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use e2e::side::outer_v4;
 use e2e::tunnel::inner_v4;
-use e2e::{Engine, Lab, Outer, Running, Tunnel, command};
+use e2e::{Engine, Lab, Outer, Running, Side, Tunnel, command};
 use serde_json::Value;
 
 use super::leg::Who;
@@ -67,17 +67,34 @@ impl Setting {
 /// Two sides with traffic possible between them.
 pub(super) struct Stand {
     // Dropped in this order: what runs in the sides goes before them.
-    _server: Server,
+    _server: Iperf,
     engines: Vec<Running>,
     pub(super) lab: Lab,
     pub(super) kind: Kind,
     pub(super) setting: Setting,
 }
 
-/// The server end of iperf3, ended by process id.
-struct Server(Child);
+/// iperf3 in the background, ended by process id when this is dropped.
+pub(super) struct Iperf(Child);
 
-impl Drop for Server {
+impl Iperf {
+    /// Starts it on a side of the stand's network, at the stand's port.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(super) fn start(side: &Side, arguments: &[&str]) -> Result<Iperf, String> {
+        let mut command = side.command("iperf3");
+        command.args(["-p", "5201"]).args(arguments);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        child.map(Iperf).map_err(|error| format!("iperf3: {error}"))
+    }
+}
+
+impl Drop for Iperf {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -183,15 +200,8 @@ impl Stand {
     }
 }
 
-fn serve(lab: &Lab) -> Result<Server, String> {
-    let mut server = lab.right.command("iperf3");
-    let child = server
-        .args(["-s", "-p", "5201"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let server = Server(child.map_err(|error| format!("iperf3: {error}"))?);
+fn serve(lab: &Lab) -> Result<Iperf, String> {
+    let server = Iperf::start(&lab.right, &["-s"])?;
     command::until(Duration::from_secs(5), || lab.right.sh("ss -ltn | grep -q :5201"))?;
     Ok(server)
 }
