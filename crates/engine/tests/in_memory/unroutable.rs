@@ -88,6 +88,9 @@ fn an_icmp_error_multicast_and_junk_get_no_answer() {
         left.tun.push_packet(packet);
     }
     greet_once(&left, &right);
+    // They may have gone by another queue.
+    left.wait_for_drops(DropReason::NoPeer, 3);
+    left.wait_for_drops(DropReason::NotIp, 3);
     assert_eq!(left.tun.take_all(), Vec::<Vec<u8>>::new());
     assert_eq!(left.drops(DropReason::NotIp), 3);
 }
