@@ -9,5 +9,6 @@
 )]
 
 pub mod key_text;
+pub mod prefix;
 pub mod uapi;
 pub mod wg;
