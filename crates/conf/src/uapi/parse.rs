@@ -9,6 +9,7 @@ use proto::{PresharedKey, PrivateKey, PublicKey};
 
 use super::{AllowedIpChange, Errno, PeerChange, SetRequest, Zones};
 use crate::key_text;
+use crate::prefix::Prefix;
 
 /// The error of a line: a number, and a text without values.
 pub(super) type LineError = (Errno, &'static str);
@@ -178,15 +179,5 @@ fn scope_id(zone: &str, zones: Zones<'_>) -> Option<u32> {
 pub(super) fn prefix_of(value: &[u8]) -> Option<(IpAddr, u8)> {
     let (address, len) = str::from_utf8(value).ok()?.split_once('/')?;
     let len: u8 = decimal(len.as_bytes())?;
-    match IpAddr::from_str(address).ok()? {
-        IpAddr::V4(address) if len <= 32 => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-            Some((Ipv4Addr::from_bits(address.to_bits() & mask).into(), len))
-        }
-        IpAddr::V6(address) if len <= 128 => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
-            Some((Ipv6Addr::from_bits(address.to_bits() & mask).into(), len))
-        }
-        _ => None,
-    }
+    Prefix::new(IpAddr::from_str(address).ok()?, len).map(Into::into)
 }

@@ -3,11 +3,12 @@
 //! Errors are those of wireguard-tools, to the word, except that a key is never repeated. Ports above 65535 are refused, which
 //! the stock tool takes modulo 65536.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use proto::PublicKey;
 
 use crate::key_text;
+use crate::prefix::{ParsePrefixError, Prefix};
 use crate::uapi::AllowedIpChange;
 
 /// Why a text is no such value, in a line for people.
@@ -140,44 +141,30 @@ pub fn allowed_ips(text: &str) -> Result<AllowedIpList, ValueError> {
             _ => ("", element),
         };
         list.incremental |= !sign.is_empty();
-        let (address, host_part, prefix_len) = allowed_ip(prefix)?;
+        let (network, host_part) = allowed_ip(prefix)?;
         if host_part {
             list.with_host_part.push(prefix.to_owned());
         }
         list.changes.push(AllowedIpChange {
-            address,
-            prefix_len,
+            address: network.address(),
+            prefix_len: network.prefix_len(),
             remove: sign == "-",
         });
     }
     Ok(list)
 }
 
-/// Returns the address without the bits beyond the prefix, whether there were any, and the length.
-fn allowed_ip(text: &str) -> Result<(IpAddr, bool, u8), ValueError> {
-    let (address, len) = match text.split_once('/') {
-        Some((address, len)) => (address, Some(len)),
-        None => (text, None),
-    };
-    let not_an_address = |_| ValueError(format!("Unable to parse IP address: `{address}'"));
-    let address: IpAddr = address.parse().map_err(not_an_address)?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    let wrong = || ValueError(format!("AllowedIP is not in the correct format: `{text}'"));
-    let len = match len {
-        None => most,
-        Some(digits) => decimal(digits).filter(|&len: &u8| len <= most).ok_or_else(wrong)?,
-    };
-    let network: IpAddr = match address {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-            Ipv4Addr::from_bits(v4.to_bits() & mask).into()
+/// Returns the prefix, and whether bits beyond it were set.
+fn allowed_ip(text: &str) -> Result<(Prefix, bool), ValueError> {
+    let error = |error| match error {
+        ParsePrefixError::Address => {
+            let address = text.split_once('/').map_or(text, |(address, _)| address);
+            ValueError(format!("Unable to parse IP address: `{address}'"))
         }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(len)).unwrap_or(0);
-            Ipv6Addr::from_bits(v6.to_bits() & mask).into()
-        }
+        ParsePrefixError::Length { .. } => ValueError(format!("AllowedIP is not in the correct format: `{text}'")),
     };
-    Ok((network, network != address, len))
+    let (address, prefix) = Prefix::parse(text).map_err(error)?;
+    Ok((prefix, address != prefix.address()))
 }
 
 /// Reads decimal digits and nothing else.
