@@ -12,10 +12,12 @@ mod print;
 mod reader;
 mod status;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use proto::{PresharedKey, PrivateKey, PublicKey};
+
+use crate::prefix::Prefix;
 
 pub use errno::{Errno, UapiError};
 pub use print::{GET_REQUEST, get_answer, set_answer, set_request};
@@ -82,10 +84,8 @@ impl PeerChange {
 /// One allowed IP that comes or goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AllowedIpChange {
-    /// Bits beyond the prefix are zero. v4-mapped prefixes stay IPv6.
-    pub address: IpAddr,
-    /// In bits, at most the length of the address.
-    pub prefix_len: u8,
+    /// v4-mapped prefixes stay IPv6.
+    pub prefix: Prefix,
     /// Whether it goes.
     pub remove: bool,
 }
@@ -120,8 +120,8 @@ pub struct PeerStatus {
     pub rx_bytes: u64,
     /// Seconds; 0 means off.
     pub persistent_keepalive: u16,
-    /// Address and prefix length in bits, in the order of insertion.
-    pub allowed_ips: Vec<(IpAddr, u8)>,
+    /// In the order of insertion.
+    pub allowed_ips: Vec<Prefix>,
 }
 
 impl PeerStatus {

@@ -4,6 +4,7 @@
 //! anything is changed, so a refused request changes nothing; except that a port given while the device waits for its first
 //! sockets is bound last.
 
+use conf::prefix::Prefix;
 use conf::uapi::{DeviceStatus, Errno, PeerChange, PeerStatus, SetRequest};
 use proto::{Endpoint, PeerId, Tunnel};
 
@@ -149,11 +150,12 @@ fn set_peer(tunnel: &mut Tunnel, change: PeerChange) {
         tunnel.clear_allowed_ips(peer);
     }
     for allowed in change.allowed_ips {
+        let (address, len) = allowed.prefix.into();
         if allowed.remove {
-            tunnel.remove_allowed_ip(peer, allowed.address, allowed.prefix_len);
+            tunnel.remove_allowed_ip(peer, address, len);
         } else {
-            // The parser has checked the prefix length against the family.
-            let _ = tunnel.add_allowed_ip(peer, allowed.address, allowed.prefix_len);
+            // The length of a prefix fits its family.
+            let _ = tunnel.add_allowed_ip(peer, address, len);
         }
     }
     if let Some(seconds) = change.persistent_keepalive {
@@ -186,6 +188,9 @@ fn peer_status(tunnel: &Tunnel, peer: PeerId) -> Option<PeerStatus> {
         tx_bytes: peer.tx_bytes(),
         rx_bytes: peer.rx_bytes(),
         persistent_keepalive: peer.persistent_keepalive(),
-        allowed_ips: peer.allowed_ips().collect(),
+        allowed_ips: peer
+            .allowed_ips()
+            .filter_map(|(address, len)| Prefix::new(address, len))
+            .collect(),
     })
 }

@@ -1,7 +1,7 @@
 //! The tunnel between the two namespaces: an engine in each, configured as any other would be.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use conf::uapi::{AllowedIpChange, PeerChange, SetRequest};
@@ -151,16 +151,15 @@ impl End {
 }
 
 fn peer(key: PublicKey, shared: [u8; 32], side: &Side, endpoint: SocketAddr) -> PeerChange {
-    let allow = |address, prefix_len| AllowedIpChange {
-        address,
-        prefix_len,
+    let allow = |address: IpAddr| AllowedIpChange {
+        prefix: address.into(),
         remove: false,
     };
     PeerChange {
         preshared_key: Some(Some(PresharedKey::from_bytes(shared))),
         endpoint: Some(endpoint),
         replace_allowed_ips: true,
-        allowed_ips: vec![allow(side.inner.0, 32), allow(side.inner.1, 128)],
+        allowed_ips: vec![allow(side.inner.0), allow(side.inner.1)],
         ..PeerChange::new(key)
     }
 }

@@ -110,12 +110,8 @@ fn peer_line(peer: &mut PeerChange, key: &[u8], value: &[u8], zones: Zones<'_>) 
         }
         b"allowed_ip" => {
             let (remove, prefix) = value.strip_prefix(b"-").map_or((false, value), |rest| (true, rest));
-            let (address, prefix_len) = prefix_of(prefix).ok_or(invalid("allowed_ip: not address/length"))?;
-            peer.allowed_ips.push(AllowedIpChange {
-                address,
-                prefix_len,
-                remove,
-            });
+            let prefix = prefix_of(prefix).ok_or(invalid("allowed_ip: not address/length"))?;
+            peer.allowed_ips.push(AllowedIpChange { prefix, remove });
         }
         _ if value == b"1" => {}
         _ => return Err(invalid("protocol_version: not 1")),
@@ -176,8 +172,7 @@ fn scope_id(zone: &str, zones: Zones<'_>) -> Option<u32> {
 }
 
 /// Reads `address/length` and clears the bits beyond the prefix.
-pub(super) fn prefix_of(value: &[u8]) -> Option<(IpAddr, u8)> {
+pub(super) fn prefix_of(value: &[u8]) -> Option<Prefix> {
     let (address, len) = str::from_utf8(value).ok()?.split_once('/')?;
-    let len: u8 = decimal(len.as_bytes())?;
-    Prefix::new(IpAddr::from_str(address).ok()?, len).map(Into::into)
+    Prefix::new(IpAddr::from_str(address).ok()?, decimal(len.as_bytes())?)
 }

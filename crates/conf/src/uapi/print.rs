@@ -3,13 +3,13 @@
 //! The text holds keys: it is wiped when dropped, and its memory is reserved at once because growing would leave copies.
 
 use std::io::Write;
-use std::net::IpAddr;
 
 use proto::PublicKey;
 use zeroize::Zeroizing;
 
 use super::{DeviceStatus, Errno, PeerChange, PeerStatus, SetRequest};
 use crate::key_text;
+use crate::prefix::Prefix;
 
 /// The request for the status of a device.
 pub const GET_REQUEST: &[u8] = b"get=1\n\n";
@@ -80,8 +80,8 @@ fn peer_status(text: &mut Text, peer: &PeerStatus) {
     text.line("tx_bytes", peer.tx_bytes);
     text.line("rx_bytes", peer.rx_bytes);
     text.line("persistent_keepalive_interval", peer.persistent_keepalive);
-    for &(address, len) in &peer.allowed_ips {
-        text.allowed_ip("", address, len);
+    for &prefix in &peer.allowed_ips {
+        text.allowed_ip("", prefix);
     }
 }
 
@@ -100,11 +100,7 @@ fn peer_change(text: &mut Text, peer: &PeerChange) {
     }
     text.switch("replace_allowed_ips", peer.replace_allowed_ips);
     for allowed in &peer.allowed_ips {
-        text.allowed_ip(
-            if allowed.remove { "-" } else { "" },
-            allowed.address,
-            allowed.prefix_len,
-        );
+        text.allowed_ip(if allowed.remove { "-" } else { "" }, allowed.prefix);
     }
 }
 
@@ -139,8 +135,8 @@ impl Text {
         self.key("public_key", key.as_bytes());
     }
 
-    fn allowed_ip(&mut self, sign: &str, address: IpAddr, len: u8) {
-        let _ = writeln!(self.0, "allowed_ip={sign}{address}/{len}");
+    fn allowed_ip(&mut self, sign: &str, prefix: Prefix) {
+        let _ = writeln!(self.0, "allowed_ip={sign}{prefix}");
     }
 
     fn end(mut self) -> Zeroizing<Vec<u8>> {

@@ -84,17 +84,16 @@ fn the_peer_section_takes_its_keys() {
     assert!(change.update_only && change.remove && change.replace_allowed_ips);
     assert!(matches!(change.preshared_key, Some(Some(_))));
     assert_eq!(change.persistent_keepalive, Some(65535));
-    let allowed = |address: &str, prefix_len, remove| AllowedIpChange {
-        address: address.parse().unwrap(),
-        prefix_len,
+    let allowed = |prefix: &str, remove| AllowedIpChange {
+        prefix: prefix.parse().unwrap(),
         remove,
     };
     assert_eq!(
         change.allowed_ips,
         [
-            allowed("10.0.0.0", 8, false),
-            allowed("fe80::", 64, true),
-            allowed("::ffff:1.2.3.4", 128, false)
+            allowed("10.0.0.0/8", false),
+            allowed("fe80::/64", true),
+            allowed("::ffff:1.2.3.4", false)
         ]
     );
     assert!(matches!(
@@ -299,7 +298,7 @@ fn many_allowed_ips_take_no_time() {
     status.allowed_ips = request.peers[0]
         .allowed_ips
         .iter()
-        .map(|a| (a.address, a.prefix_len))
+        .map(|allowed| allowed.prefix)
         .collect();
     let answer = get_answer(&DeviceStatus {
         peers: vec![status],
@@ -320,10 +319,7 @@ fn the_status_is_printed_in_the_agreed_order() {
     full.endpoint = Some("[fe80::1%3]:51820".parse().unwrap());
     full.last_handshake = Some(Duration::new(1_700_000_000, 7));
     (full.tx_bytes, full.rx_bytes, full.persistent_keepalive) = (u64::MAX, 2, 25);
-    full.allowed_ips = vec![
-        ("10.0.0.0".parse().unwrap(), 8),
-        ("::ffff:1.2.3.4".parse().unwrap(), 128),
-    ];
+    full.allowed_ips = vec!["10.0.0.0/8".parse().unwrap(), "::ffff:1.2.3.4".parse().unwrap()];
     let status = DeviceStatus {
         private_key: Some(PrivateKey::from_bytes([0x48; 32])),
         listen_port: 51820,
@@ -359,7 +355,7 @@ fn text_never_outgrows_the_room_reserved() {
     peer.endpoint = Some(long.parse().unwrap());
     peer.last_handshake = Some(Duration::new(u64::MAX, 999_999_999));
     (peer.tx_bytes, peer.rx_bytes, peer.persistent_keepalive) = (u64::MAX, u64::MAX, u16::MAX);
-    peer.allowed_ips = vec![("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap(), 128); 100];
+    peer.allowed_ips = vec!["ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap(); 100];
     let status = DeviceStatus {
         private_key: None,
         listen_port: u16::MAX,

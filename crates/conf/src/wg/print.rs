@@ -43,10 +43,10 @@ fn peer(text: &mut String, status: &PeerStatus, endpoint_text: &dyn Fn(SocketAdd
     if let Some(key) = &status.preshared_key {
         line(text, "PresharedKey", key_text::base64(key.as_bytes()).as_str());
     }
-    for (number, (address, len)) in status.allowed_ips.iter().enumerate() {
+    for (number, prefix) in status.allowed_ips.iter().enumerate() {
         text.push_str(if number > 0 { ", " } else { "AllowedIPs = " });
         // Writing to memory cannot fail.
-        let _ = write!(text, "{address}/{len}");
+        let _ = write!(text, "{prefix}");
     }
     if !status.allowed_ips.is_empty() {
         text.push('\n');

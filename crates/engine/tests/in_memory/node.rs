@@ -84,10 +84,9 @@ impl Node {
     pub(crate) fn add_peer_with_key(&self, other: &Node, key: PublicKey, endpoint: SocketAddr) {
         let mut change = PeerChange::new(key);
         change.endpoint = Some(endpoint);
-        change.allowed_ips = [(other.v4(), 32), (other.v6(), 128)]
-            .map(|(address, prefix_len)| AllowedIpChange {
-                address,
-                prefix_len,
+        change.allowed_ips = [other.v4(), other.v6()]
+            .map(|address| AllowedIpChange {
+                prefix: address.into(),
                 remove: false,
             })
             .into();

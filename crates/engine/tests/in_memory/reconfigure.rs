@@ -206,8 +206,7 @@ fn an_allowed_ip_moves_to_another_peer_and_back() {
         let claim = |owner: &Node| {
             let mut change = PeerChange::new(owner.public_key());
             change.allowed_ips = vec![AllowedIpChange {
-                address: right.v4(),
-                prefix_len: 32,
+                prefix: right.v4().into(),
                 remove: false,
             }];
             left.change_peer(change);

@@ -39,8 +39,7 @@ fn a_peer_without_endpoint_cannot_be_reached_either() {
     let (left, right) = pair(1420);
     let mut change = conf::uapi::PeerChange::new(PrivateKey::from_bytes([77; 32]).public_key());
     change.allowed_ips = vec![conf::uapi::AllowedIpChange {
-        address: inner_v4(77),
-        prefix_len: 32,
+        prefix: inner_v4(77).into(),
         remove: false,
     }];
     left.change_peer(change);

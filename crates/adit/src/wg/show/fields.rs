@@ -142,10 +142,10 @@ fn allowed_ips(peer: &PeerStatus, separator: &str) -> Zeroizing<String> {
         return plain(NONE);
     }
     let mut text = Zeroizing::new(String::new());
-    for (number, (address, len)) in peer.allowed_ips.iter().enumerate() {
+    for (number, prefix) in peer.allowed_ips.iter().enumerate() {
         let separator = if number > 0 { separator } else { "" };
         // Writing to memory cannot fail.
-        let _ = write!(text, "{separator}{address}/{len}");
+        let _ = write!(text, "{separator}{prefix}");
     }
     text
 }

@@ -91,9 +91,10 @@ impl Page<'_> {
             self.line("endpoint", &endpoint_text(endpoint));
         }
         self.label("allowed ips");
-        for (number, (address, len)) in peer.allowed_ips.iter().enumerate() {
+        for (number, prefix) in peer.allowed_ips.iter().enumerate() {
             let separator = if number > 0 { ", " } else { "" };
-            self.put(&[separator, &address.to_string(), CYAN, "/", RESET, &len.to_string()]);
+            let (address, len) = (prefix.address().to_string(), prefix.prefix_len().to_string());
+            self.put(&[separator, &address, CYAN, "/", RESET, &len]);
         }
         self.put(&[if peer.allowed_ips.is_empty() { "(none)\n" } else { "\n" }]);
         let seconds = peer.last_handshake.map_or(0, |time| time.as_secs());
