@@ -9,6 +9,9 @@
 )]
 
 pub mod key_text;
+pub mod lexer;
 pub mod prefix;
+pub mod problem;
+pub mod quick;
 pub mod uapi;
 pub mod wg;

@@ -1,5 +1,7 @@
 //! The configuration of one interface as people and `wg` write it: values on a command line, and the file.
 
+pub mod change;
+pub mod file;
 mod print;
 pub mod value;
 

@@ -3,6 +3,7 @@
 //! Errors are those of wireguard-tools, to the word, except that a key is never repeated. Ports above 65535 are refused, which
 //! the stock tool takes modulo 65536.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use proto::PublicKey;
@@ -19,7 +20,7 @@ pub struct ValueError(String);
 /// Allowed IPs of a peer, as changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedIpList {
-    /// In the order of the list, bits beyond the prefix cleared.
+    /// In the order of the list.
     pub changes: Vec<AllowedIpChange>,
     /// Whether an element has a sign: the list changes what is there and does not replace it.
     pub incremental: bool,
@@ -27,13 +28,37 @@ pub struct AllowedIpList {
     pub with_host_part: Vec<String>,
 }
 
+/// One element of a list of allowed IPs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AllowedIp {
+    /// What stands before it.
+    pub sign: Sign,
+    /// Bits beyond the length are cleared.
+    pub prefix: Prefix,
+    /// Whether there were any.
+    pub has_host_part: bool,
+}
+
+/// What may stand before an allowed IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Nothing.
+    None,
+    /// `+`: it comes beside those that are there.
+    Plus,
+    /// `-`: it goes.
+    Minus,
+    /// `!`: it is taken out of the others, in files only.
+    Except,
+}
+
 /// Where a peer is, before its name is looked up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointText<'a> {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
     /// A name or an address, perhaps with a zone.
-    pub host: &'a str,
-    /// A number or the name of a service.
-    pub port: &'a str,
+    pub host: String,
+    /// A UDP port.
+    pub port: u16,
 }
 
 /// Reads a public key in base64.
@@ -78,34 +103,31 @@ pub fn persistent_keepalive(text: &str) -> Result<u16, ValueError> {
     decimal(text).ok_or_else(error)
 }
 
-/// Reads a port in decimal; `None` for what may be the name of a service.
+/// Reads a port in decimal. Names of services, which the stock tool takes, are refused: they differ between machines.
 ///
 /// # Errors
-/// For an empty text, and for a number above 65535.
-pub fn port(text: &str) -> Result<Option<u16>, ValueError> {
+/// Quotes the text.
+pub fn port(text: &str) -> Result<u16, ValueError> {
     if text.is_empty() {
         return Err(ValueError("Unable to parse empty port".to_owned()));
     }
-    if !text.bytes().all(|c| c.is_ascii_digit()) {
-        return Ok(None);
-    }
-    let error = || ValueError(format!("Port is not in the range 0-65535: `{text}'"));
-    decimal(text).map(Some).ok_or_else(error)
+    let error = || ValueError(format!("Port is not a number from 0 to 65535: `{text}'"));
+    decimal(text).ok_or_else(error)
 }
 
-impl<'a> EndpointText<'a> {
+impl Endpoint {
     /// Splits `host:port` at the last colon, or `[address]:port` at the bracket.
     ///
     /// # Errors
     /// Quotes the text.
-    pub fn parse(text: &'a str) -> Result<Self, ValueError> {
+    pub fn parse(text: &str) -> Result<Self, ValueError> {
         if text.is_empty() {
             return Err(ValueError("Unable to parse empty endpoint".to_owned()));
         }
         let no_port = || ValueError(format!("Unable to find port of endpoint: `{text}'"));
+        let no_bracket = || ValueError(format!("Unable to find matching brace of endpoint: `{text}'"));
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
-                let no_bracket = || ValueError(format!("Unable to find matching brace of endpoint: `{text}'"));
                 let (host, rest) = rest.split_once(']').ok_or_else(no_bracket)?;
                 (host, rest.strip_prefix(':').ok_or_else(no_port)?)
             }
@@ -114,14 +136,29 @@ impl<'a> EndpointText<'a> {
         if port.is_empty() {
             return Err(no_port());
         }
-        self::port(port)?;
-        Ok(Self { host, port })
+        if host.contains(['[', ']']) {
+            return Err(no_bracket());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port: self::port(port)?,
+        })
     }
 
     /// Returns the address of an endpoint that needs no looking up. One with a zone does.
     pub fn numeric(&self) -> Option<SocketAddr> {
         let address: IpAddr = self.host.parse().ok()?;
-        Some(SocketAddr::new(address, port(self.port).ok()??))
+        Some(SocketAddr::new(address, self.port))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -136,35 +173,48 @@ pub fn allowed_ips(text: &str) -> Result<AllowedIpList, ValueError> {
         return Ok(list);
     }
     for element in text.split(',') {
-        let (sign, prefix) = match element.split_at_checked(1) {
-            Some((sign @ ("+" | "-"), prefix)) => (sign, prefix),
-            _ => ("", element),
-        };
-        list.incremental |= !sign.is_empty();
-        let (network, host_part) = allowed_ip(prefix)?;
-        if host_part {
-            list.with_host_part.push(prefix.to_owned());
+        let ip = allowed_ip(element)?;
+        if ip.sign == Sign::Except {
+            return Err(not_an_address(element));
+        }
+        list.incremental |= ip.sign != Sign::None;
+        if ip.has_host_part {
+            list.with_host_part
+                .push(element.trim_start_matches(['+', '-']).to_owned());
         }
         list.changes.push(AllowedIpChange {
-            address: network.address(),
-            prefix_len: network.prefix_len(),
-            remove: sign == "-",
+            prefix: ip.prefix,
+            remove: ip.sign == Sign::Minus,
         });
     }
     Ok(list)
 }
 
-/// Returns the prefix, and whether bits beyond it were set.
-fn allowed_ip(text: &str) -> Result<(Prefix, bool), ValueError> {
-    let error = |error| match error {
-        ParsePrefixError::Address => {
-            let address = text.split_once('/').map_or(text, |(address, _)| address);
-            ValueError(format!("Unable to parse IP address: `{address}'"))
-        }
-        ParsePrefixError::Length { .. } => ValueError(format!("AllowedIP is not in the correct format: `{text}'")),
+/// Reads `[+|-|!]address[/length]`.
+///
+/// # Errors
+/// Quotes the text.
+pub fn allowed_ip(text: &str) -> Result<AllowedIp, ValueError> {
+    let (sign, prefix) = match text.split_at_checked(1) {
+        Some(("+", prefix)) => (Sign::Plus, prefix),
+        Some(("-", prefix)) => (Sign::Minus, prefix),
+        Some(("!", prefix)) => (Sign::Except, prefix),
+        _ => (Sign::None, text),
     };
-    let (address, prefix) = Prefix::parse(text).map_err(error)?;
-    Ok((prefix, address != prefix.address()))
+    let (address, network) = Prefix::parse(prefix).map_err(|error| match error {
+        ParsePrefixError::Address => not_an_address(prefix),
+        ParsePrefixError::Length { .. } => ValueError(format!("AllowedIP is not in the correct format: `{prefix}'")),
+    })?;
+    Ok(AllowedIp {
+        sign,
+        prefix: network,
+        has_host_part: address != network.address(),
+    })
+}
+
+fn not_an_address(text: &str) -> ValueError {
+    let address = text.split_once('/').map_or(text, |(address, _)| address);
+    ValueError(format!("Unable to parse IP address: `{address}'"))
 }
 
 /// Reads decimal digits and nothing else.
@@ -206,20 +256,22 @@ mod tests {
         for text in ["", "65536", "+5", "0x5", "offf"] {
             assert!(persistent_keepalive(text).is_err(), "{text}");
         }
-        assert_eq!(
-            ["0", "65535", "ntp", "0x10", "-1"].map(|text| port(text).unwrap()),
-            [Some(0), Some(65535), None, None, None]
-        );
+        assert_eq!(["0", "65535", "080"].map(|text| port(text).unwrap()), [0, 65535, 80]);
         assert_eq!(error(port("")), "Unable to parse empty port");
-        assert_eq!(error(port("70000")), "Port is not in the range 0-65535: `70000'");
+        for text in ["70000", "65536", "ntp", "0x10", "-1", "+1"] {
+            assert_eq!(
+                error(port(text)),
+                format!("Port is not a number from 0 to 65535: `{text}'")
+            );
+        }
     }
 
     #[test]
     fn endpoints_are_split_as_the_stock_tool_does() {
-        let split = |text| EndpointText::parse(text).map(|endpoint| (endpoint.host, endpoint.port));
-        assert_eq!(split("::1:53"), Ok(("::1", "53")));
-        assert_eq!(split("[fe80::1%lo]:5"), Ok(("fe80::1%lo", "5")));
-        assert_eq!(split(":5"), Ok(("", "5")));
+        let split = |text| Endpoint::parse(text).map(|endpoint| (endpoint.host, endpoint.port));
+        assert_eq!(split("::1:53"), Ok(("::1".into(), 53)));
+        assert_eq!(split("[fe80::1%lo]:5"), Ok(("fe80::1%lo".into(), 5)));
+        assert_eq!(split(":5"), Ok((String::new(), 5)));
         assert_eq!(error(split("")), "Unable to parse empty endpoint");
         assert_eq!(
             error(split("[::1")),
@@ -229,10 +281,10 @@ mod tests {
             assert_eq!(error(split(text)), format!("Unable to find port of endpoint: `{text}'"));
         }
         assert!(split("1.2.3.4:99999").is_err());
-        let numeric = |text| EndpointText::parse(text).unwrap().numeric();
+        let numeric = |text| Endpoint::parse(text).unwrap().numeric();
         assert_eq!(numeric("::1:53"), Some("[::1]:53".parse().unwrap()));
         assert_eq!(numeric("1.2.3.4:5"), Some("1.2.3.4:5".parse().unwrap()));
-        for text in ["1.2.3.4:ntp", "localhost:5", "[fe80::1%lo]:5", "1.2.3:5", " 1.2.3.4:5"] {
+        for text in ["localhost:5", "[fe80::1%lo]:5", "1.2.3:5", " 1.2.3.4:5"] {
             assert_eq!(numeric(text), None, "{text}");
         }
     }
@@ -242,23 +294,19 @@ mod tests {
         let list = allowed_ips(" 10.1.2.3 /8 ,fd00::1\t").unwrap();
         assert_eq!(list.with_host_part, ["10.1.2.3/8"]);
         assert!(!list.incremental);
-        let change = |address: &str, prefix_len, remove| AllowedIpChange {
-            address: address.parse().unwrap(),
-            prefix_len,
+        let change = |prefix: &str, remove| AllowedIpChange {
+            prefix: prefix.parse().unwrap(),
             remove,
         };
-        assert_eq!(
-            list.changes,
-            [change("10.0.0.0", 8, false), change("fd00::1", 128, false)]
-        );
+        assert_eq!(list.changes, [change("10.0.0.0/8", false), change("fd00::1", false)]);
         let list = allowed_ips("10.0.0.0/8,+11.0.0.0/8,-::/0").unwrap();
         assert!(list.incremental);
         assert_eq!(
             list.changes,
             [
-                change("10.0.0.0", 8, false),
-                change("11.0.0.0", 8, false),
-                change("::", 0, true)
+                change("10.0.0.0/8", false),
+                change("11.0.0.0/8", false),
+                change("::/0", true)
             ]
         );
         assert_eq!(allowed_ips(" "), Ok(AllowedIpList::default()));
@@ -268,6 +316,7 @@ mod tests {
             ("10.1/8", "10.1"),
             ("fe80::1%lo/64", "fe80::1%lo"),
             ("++::", "+::"),
+            ("!::", "!::"),
         ] {
             assert_eq!(
                 error(allowed_ips(text)),
@@ -292,11 +341,14 @@ mod tests {
         fn any_text_is_survived(text in "\\PC*", short in "[0-9a-f:./,+\\[\\]%-]{0,20}") {
             for text in [&text, &short] {
                 let _ = (public_key(text), fwmark(text), persistent_keepalive(text), port(text));
-                let _ = EndpointText::parse(text).map(|endpoint| endpoint.numeric());
+                if let Ok(endpoint) = Endpoint::parse(text) {
+                    let _ = endpoint.numeric();
+                    prop_assert_eq!(Endpoint::parse(&endpoint.to_string()), Ok(endpoint));
+                }
                 for change in allowed_ips(text).unwrap_or_default().changes {
-                    let again = allowed_ips(&format!("{}/{}", change.address, change.prefix_len)).unwrap();
+                    let again = allowed_ips(&change.prefix.to_string()).unwrap();
                     prop_assert!(again.with_host_part.is_empty());
-                    prop_assert_eq!(again.changes[0].address, change.address);
+                    prop_assert_eq!(again.changes[0].prefix, change.prefix);
                 }
             }
         }

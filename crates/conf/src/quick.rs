@@ -1,0 +1,265 @@
+//! What a file says for `wg-quick`: the host around the interface.
+//!
+//! [`Quick::of`] reads the values that [`crate::wg::file`] found. Routes and rules are not decided here.
+
+use std::net::IpAddr;
+
+use crate::prefix::Prefix;
+use crate::problem::{At, Position, Problem};
+use crate::wg::file::QuickKey;
+
+/// The host around an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quick {
+    /// Addresses of the interface, in the order of the file.
+    pub addresses: Vec<At<Address>>,
+    /// Addresses of name servers, in the order of the file.
+    pub name_servers: Vec<At<IpAddr>>,
+    /// Domains that are tried after a short name, in the order of the file.
+    pub search_domains: Vec<At<String>>,
+    /// In bytes; computed from the path to the peers if it is not there.
+    pub mtu: Option<At<u32>>,
+    /// Where routes go.
+    pub table: Table,
+    /// What is run, in the order of the file.
+    pub hooks: Vec<(Stage, At<String>)>,
+    /// Whether the state is written to the file when the interface goes down.
+    pub save_config: bool,
+}
+
+/// An address of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// With the bits beyond the length.
+    pub address: IpAddr,
+    /// The network that it is in; the address alone if no length is named.
+    pub network: Prefix,
+}
+
+/// Where the routes to the allowed IPs go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Table {
+    /// To the main table; default routes to one of their own, by policy rules.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Off,
+    /// To the table of that number, default routes, too.
+    Number(u32),
+    /// To the table of that name, which the host knows.
+    Named(String),
+}
+
+/// When a hook is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are named as they are written")]
+pub enum Stage {
+    PreUp,
+    PostUp,
+    PreDown,
+    PostDown,
+}
+
+impl Quick {
+    /// Reads values in the order of the file. Problems leave out what is wrong.
+    pub fn of(values: &[(QuickKey, At<String>)]) -> (Self, Vec<Problem>) {
+        let mut quick = Self::default();
+        let mut problems = Vec::new();
+        for (key, At { at, value }) in values {
+            if let Err(problem) = quick.take(*key, *at, value, &mut problems) {
+                problems.push(problem);
+            }
+        }
+        (quick, problems)
+    }
+
+    /// Returns the hooks of a stage.
+    pub fn hooks(&self, stage: Stage) -> impl Iterator<Item = &str> {
+        let hooks = self.hooks.iter().filter(move |(when, _)| *when == stage);
+        hooks.map(|(_, hook)| hook.value.as_str())
+    }
+
+    fn take(&mut self, key: QuickKey, at: Position, value: &str, problems: &mut Vec<Problem>) -> Result<(), Problem> {
+        let stage = match key {
+            QuickKey::Address => {
+                for (at, text) in elements(at, value) {
+                    match Prefix::parse(text) {
+                        Ok((address, network)) => self.addresses.push(At {
+                            at,
+                            value: Address { address, network },
+                        }),
+                        Err(error) => problems.push(wrong(at, "Address", &error)),
+                    }
+                }
+                return Ok(());
+            }
+            QuickKey::Dns => {
+                self.dns(at, value, problems);
+                return Ok(());
+            }
+            QuickKey::Mtu => {
+                // The kernel takes what fits; below 68 there is no IPv4.
+                let mtu = value.parse().ok().filter(|mtu| (68..=65_535).contains(mtu));
+                let value = mtu.ok_or_else(|| wrong(at, "MTU", &"expected a number of bytes from 68 to 65535"))?;
+                self.mtu = Some(At { at, value });
+                return Ok(());
+            }
+            QuickKey::Table => {
+                self.table = table(at, value)?;
+                return Ok(());
+            }
+            QuickKey::SaveConfig => {
+                self.save_config = match value {
+                    value if value.eq_ignore_ascii_case("true") => true,
+                    value if value.eq_ignore_ascii_case("false") => false,
+                    _ => return Err(wrong(at, "SaveConfig", &"expected true or false")),
+                };
+                return Ok(());
+            }
+            QuickKey::PreUp => Stage::PreUp,
+            QuickKey::PostUp => Stage::PostUp,
+            QuickKey::PreDown => Stage::PreDown,
+            QuickKey::PostDown => Stage::PostDown,
+        };
+        let value = value.to_owned();
+        self.hooks.push((stage, At { at, value }));
+        Ok(())
+    }
+
+    /// What is made of digits and dots or has a colon is a name server, else it is a domain.
+    fn dns(&mut self, at: Position, value: &str, problems: &mut Vec<Problem>) {
+        for (at, text) in elements(at, value) {
+            let is_address = text.contains(':') || text.bytes().all(|c| c.is_ascii_digit() || c == b'.');
+            match text.parse() {
+                Ok(value) => self.name_servers.push(At { at, value }),
+                Err(_) if is_address => problems.push(wrong(at, "DNS", &"expected the address of a name server")),
+                Err(_) if is_domain(text) => self.search_domains.push(At {
+                    at,
+                    value: text.to_owned(),
+                }),
+                Err(_) => problems.push(wrong(at, "DNS", &"expected an address or a domain")),
+            }
+        }
+    }
+}
+
+fn table(at: Position, value: &str) -> Result<Table, Problem> {
+    let number = match value.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => value.parse().ok(),
+    };
+    match (value, number) {
+        ("" | "auto", _) => Ok(Table::Auto),
+        ("off", _) => Ok(Table::Off),
+        (_, Some(0)) => Err(wrong(at, "Table", &"there is no table 0")),
+        (_, Some(number)) => Ok(Table::Number(number)),
+        (name, None) if name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c)) => {
+            Ok(Table::Named(name.to_owned()))
+        }
+        _ => Err(wrong(
+            at,
+            "Table",
+            &"expected auto, off, or the number or name of a table",
+        )),
+    }
+}
+
+/// A domain goes to a resolver's file: it must not bring other words or lines along.
+fn is_domain(text: &str) -> bool {
+    text.len() <= 253 && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~".contains(&c))
+}
+
+fn wrong(at: Position, key: &str, why: &dyn std::fmt::Display) -> Problem {
+    Problem::error(at, "wrong-value", format!("{key}: {why}"))
+}
+
+/// The words between commas and white space.
+fn elements(at: Position, value: &str) -> impl Iterator<Item = (Position, &str)> {
+    let mut column = at.column;
+    let parts = value
+        .split(|c: char| c == ',' || c.is_ascii_whitespace())
+        .map(move |part| {
+            let at = Position { column, ..at };
+            column += part.chars().count() + 1;
+            (at, part)
+        });
+    parts.filter(|(_, part)| !part.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wg::file::{Dialect, Reading};
+
+    fn read(text: &str) -> (Quick, Vec<String>) {
+        let reading = Reading::of(format!("[Interface]\n{text}").as_bytes(), Dialect::Quick);
+        assert_eq!(reading.problems, []);
+        let (quick, problems) = Quick::of(&reading.config.quick);
+        let problems = problems.iter().map(|p| format!("{} {}", p.at, p.message)).collect();
+        (quick, problems)
+    }
+
+    #[test]
+    fn every_key_of_wg_quick_is_read() {
+        let (quick, problems) = read(
+            "Address = 10.0.0.2/24, fd00::2/64 10.0.0.3\nAddress=fd00::3\nDNS = 1.1.1.1,corp.example fd00::53\nMTU = 1420\n\
+             Table = 1234\nPostUp = iptables -A x -o %i # not a comment\nPreDown = a\nPostUp = b\nSaveConfig = True\n",
+        );
+        assert_eq!(problems, [""; 0]);
+        let addresses: Vec<_> = quick
+            .addresses
+            .iter()
+            .map(|a| format!("{} {}", a.value.address, a.value.network))
+            .collect();
+        assert_eq!(
+            addresses,
+            [
+                "10.0.0.2 10.0.0.0/24",
+                "fd00::2 fd00::/64",
+                "10.0.0.3 10.0.0.3/32",
+                "fd00::3 fd00::3/128"
+            ]
+        );
+        assert_eq!(quick.name_servers.len(), 2);
+        assert_eq!(quick.search_domains[0].value, "corp.example");
+        assert_eq!(quick.mtu.map(|mtu| mtu.value), Some(1420));
+        assert_eq!(quick.table, Table::Number(1234));
+        let post_up: Vec<_> = quick.hooks(Stage::PostUp).collect();
+        assert_eq!(post_up, ["iptables -A x -o %i # not a comment", "b"]);
+        assert!(quick.save_config);
+    }
+
+    #[test]
+    fn tables_have_numbers_or_names() {
+        for (text, table) in [
+            ("auto", Table::Auto),
+            ("", Table::Auto),
+            ("off", Table::Off),
+            ("0x10", Table::Number(16)),
+            ("4294967295", Table::Number(u32::MAX)),
+            ("main", Table::Named("main".to_owned())),
+        ] {
+            assert_eq!(read(&format!("Table = {text}")).0.table, table, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_place() {
+        for (line, problem) in [
+            (
+                "Address = 10.0.0.1/24, host",
+                "2:24 Address: expected an address, perhaps with a length: 192.0.2.1, 10.0.0.0/8, fd00::/8",
+            ),
+            ("DNS = 1.1.1.1 1.1.1", "2:15 DNS: expected the address of a name server"),
+            ("DNS = a/b", "2:7 DNS: expected an address or a domain"),
+            ("MTU = 67", "2:7 MTU: expected a number of bytes from 68 to 65535"),
+            (
+                "Table = a b",
+                "2:9 Table: expected auto, off, or the number or name of a table",
+            ),
+            ("SaveConfig = yes", "2:14 SaveConfig: expected true or false"),
+        ] {
+            assert_eq!(read(line).1, [problem]);
+        }
+    }
+}

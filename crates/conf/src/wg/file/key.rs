@@ -1,0 +1,148 @@
+//! The words before `=`, and what each wants.
+
+/// A key in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Interface(InterfaceKey),
+    Quick(QuickKey),
+    Peer(PeerKey),
+}
+
+/// A key of `[Interface]` that is for `wg`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InterfaceKey {
+    PrivateKey,
+    ListenPort,
+    FwMark,
+}
+
+/// A key of `[Interface]` that is for `wg-quick`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "they are named as they are written")]
+pub enum QuickKey {
+    Address,
+    Dns,
+    Mtu,
+    Table,
+    PreUp,
+    PostUp,
+    PreDown,
+    PostDown,
+    SaveConfig,
+}
+
+/// A key of `[Peer]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PeerKey {
+    Name,
+    PublicKey,
+    PresharedKey,
+    AllowedIps,
+    ExcludedIps,
+    Endpoint,
+    PersistentKeepalive,
+}
+
+const KEYS: [(&str, Key); 19] = [
+    ("PrivateKey", Key::Interface(InterfaceKey::PrivateKey)),
+    ("ListenPort", Key::Interface(InterfaceKey::ListenPort)),
+    ("FwMark", Key::Interface(InterfaceKey::FwMark)),
+    ("Address", Key::Quick(QuickKey::Address)),
+    ("DNS", Key::Quick(QuickKey::Dns)),
+    ("MTU", Key::Quick(QuickKey::Mtu)),
+    ("Table", Key::Quick(QuickKey::Table)),
+    ("PreUp", Key::Quick(QuickKey::PreUp)),
+    ("PostUp", Key::Quick(QuickKey::PostUp)),
+    ("PreDown", Key::Quick(QuickKey::PreDown)),
+    ("PostDown", Key::Quick(QuickKey::PostDown)),
+    ("SaveConfig", Key::Quick(QuickKey::SaveConfig)),
+    ("Name", Key::Peer(PeerKey::Name)),
+    ("PublicKey", Key::Peer(PeerKey::PublicKey)),
+    ("PresharedKey", Key::Peer(PeerKey::PresharedKey)),
+    ("AllowedIPs", Key::Peer(PeerKey::AllowedIps)),
+    ("ExcludedIPs", Key::Peer(PeerKey::ExcludedIps)),
+    ("Endpoint", Key::Peer(PeerKey::Endpoint)),
+    ("PersistentKeepalive", Key::Peer(PeerKey::PersistentKeepalive)),
+];
+
+impl QuickKey {
+    /// Tells whether its value is a command, in which `#` begins no comment.
+    pub(super) const fn is_hook(self) -> bool {
+        matches!(self, Self::PreUp | Self::PostUp | Self::PreDown | Self::PostDown)
+    }
+}
+
+impl Key {
+    /// Finds a key by its word in any case; returns the word as it is usually written, too.
+    pub(super) fn find(word: &str) -> Option<(&'static str, Self)> {
+        KEYS.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word))
+    }
+
+    /// Returns what a value of it looks like.
+    pub(super) const fn expects(self) -> &'static str {
+        match self {
+            Self::Interface(InterfaceKey::PrivateKey) => {
+                "a private key is 44 characters of base64, the last one `='; `wg genkey' makes one"
+            }
+            Self::Interface(InterfaceKey::ListenPort) => "write a number from 0 to 65535; the usual port is 51820",
+            Self::Interface(InterfaceKey::FwMark) => "write `off', or a number such as 51820 or 0xca6c",
+            Self::Quick(_) => "write a value, or leave the line out",
+            Self::Peer(PeerKey::Name) => "write a word or some, such as alice",
+            Self::Peer(PeerKey::PublicKey) => {
+                "a public key is 44 characters of base64, the last one `='; `wg pubkey' computes it from the private key"
+            }
+            Self::Peer(PeerKey::PresharedKey) => {
+                "a preshared key is 44 characters of base64, the last one `='; `wg genpsk' makes one"
+            }
+            Self::Peer(PeerKey::AllowedIps | PeerKey::ExcludedIps) => {
+                "write addresses with the lengths of their prefixes, parted by commas, such as 10.0.0.2/32, fd00::/64"
+            }
+            Self::Peer(PeerKey::Endpoint) => {
+                "write an address or a name, a colon and the port, such as 192.0.2.1:51820, [2001:db8::1]:51820 or vpn.example.com:51820"
+            }
+            Self::Peer(PeerKey::PersistentKeepalive) => "write `off', or seconds from 1 to 65535; 25 is usual",
+        }
+    }
+}
+
+/// Returns the key that a wrong word was probably meant to be.
+pub(super) fn similar(word: &str) -> Option<&'static str> {
+    let letters = |text: &str| {
+        text.replace(|c: char| !c.is_ascii_alphanumeric(), "")
+            .to_ascii_lowercase()
+    };
+    let word = letters(word);
+    let distance = |name: &str| strsim::osa_distance(&letters(name), &word);
+    let (name, distance) = KEYS
+        .iter()
+        .map(|(name, _)| (*name, distance(name)))
+        .min_by_key(|&(_, distance)| distance)?;
+    // Short words are near to each other by chance.
+    (distance <= 2 && distance * 3 <= name.len()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_in_any_case_and_guessed_when_misspelt() {
+        assert_eq!(
+            Key::find("allowedips"),
+            Some(("AllowedIPs", Key::Peer(PeerKey::AllowedIps)))
+        );
+        assert_eq!(Key::find("AllowedIP"), None);
+        for (word, name) in [
+            ("AllowedIP", Some("AllowedIPs")),
+            ("Allowed-IPs", Some("AllowedIPs")),
+            ("PubliKey", Some("PublicKey")),
+            ("ListnePort", Some("ListenPort")),
+            ("Adress", Some("Address")),
+            ("Foo", None),
+            ("M", None),
+            ("", None),
+        ] {
+            assert_eq!(similar(word), name, "{word}");
+        }
+    }
+}
