@@ -9,6 +9,8 @@ use e2e::{Side, engine, needs};
 mod change;
 #[path = "wg/fake.rs"]
 mod fake;
+#[path = "wg/file.rs"]
+mod file;
 #[path = "wg/keys.rs"]
 mod keys;
 #[path = "wg/show.rs"]

@@ -42,7 +42,6 @@ fn what_is_set_is_the_same_request() {
     let Some((side, fake)) = start() else { return };
     for words in [
         "listen-port 7",
-        "listen-port ntp",
         "fwmark off",
         "fwmark OFF",
         "fwmark 0x10",
@@ -59,7 +58,6 @@ fn what_is_set_is_the_same_request() {
         "peer {A} preshared-key key",
         "peer {A} preshared-key empty",
         "peer {A} endpoint 192.0.2.1:5",
-        "peer {A} endpoint 192.0.2.1:ntp",
         "peer {A} endpoint [fd00::1]:65535",
         "peer {A} endpoint ::1:53",
         "peer {A} endpoint localhost:5",
@@ -85,8 +83,6 @@ fn what_is_wrong_is_refused_in_the_same_words() {
         "",
         "listen-port",
         "listen-port ''",
-        "listen-port 0x10",
-        "listen-port -1",
         "fwmark",
         "fwmark ''",
         "fwmark 0x",
@@ -155,13 +151,17 @@ fn names_are_asked_for_again_as_often_as_the_environment_says() {
     }
 }
 
-/// Where the stock tool wraps a port, or repeats what may be a key.
+/// Where the stock tool wraps a port, takes the name of a service for one, or repeats what may be a key.
 #[test]
-fn ports_do_not_wrap_and_keys_are_not_repeated() {
+fn ports_are_numbers_in_range_and_keys_are_not_repeated() {
     let Some((side, fake)) = start() else { return };
     side.sh(&format!("printf '{KEY}secret' > /run/wireguard/junk")).unwrap();
     for words in [
         "listen-port 70000",
+        "listen-port ntp",
+        "listen-port 0x10",
+        "listen-port -1",
+        "peer {A} endpoint 192.0.2.1:ntp",
         "peer {A} endpoint 192.0.2.1:99999",
         "peer {A}secret",
         "private-key junk",
@@ -169,6 +169,25 @@ fn ports_do_not_wrap_and_keys_are_not_repeated() {
         let [(request, text, status), _] = told(&side, &fake, &format!("set f0 {words}"));
         assert_eq!((request, status), (None, Some(1)), "{words}");
         assert!(!text.is_empty() && !text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
+fn peers_are_known_by_the_names_in_the_file_of_the_interface() {
+    let Some((side, fake)) = start() else { return };
+    side.sh("mkdir -p /etc/wireguard && mount -t tmpfs tmpfs /etc/wireguard")
+        .unwrap();
+    side.sh(&format!(
+        "printf '# Name = alice\\n[Peer]\\nPublicKey = {A}\\n[Peer]\\nName = bob\\nPublicKey = {B}\\n[Peer]\\nName = bob\\nPublicKey = {KEY}\\n' \
+         > /etc/wireguard/f0.conf"
+    ))
+    .unwrap();
+    let by_name = told(&side, &fake, "set f0 peer alice remove")[0].clone();
+    assert_eq!(by_name, told(&side, &fake, "set f0 peer {A} remove")[0]);
+    assert!(by_name.0.is_some());
+    for name in ["carol", "bob"] {
+        let [(request, _, status), _] = told(&side, &fake, &format!("set f0 peer {name} remove"));
+        assert_eq!((request, status), (None, Some(1)));
     }
 }
 
@@ -195,15 +214,4 @@ fn a_real_engine_takes_what_is_set_and_showconf_gives_it_back() {
     let [ours, stock] = compare(&side, again);
     assert!(ours.0.contains("PersistentKeepalive = 25"));
     assert_eq!(ours, stock);
-}
-
-#[test]
-fn what_is_not_there_yet_says_so_and_changes_nothing() {
-    let Some((side, fake)) = start() else { return };
-    for word in ["setconf", "addconf", "syncconf"] {
-        let [(request, text, status), _] = told(&side, &fake, &format!("{word} f0 /dev/null"));
-        assert_eq!((request, status), (None, Some(1)));
-        assert!(text.contains("not yet"), "{text}");
-        while fake.next().is_some() {}
-    }
 }

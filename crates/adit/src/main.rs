@@ -8,7 +8,9 @@
 #![forbid(unsafe_code)]
 
 mod aditd;
+mod config_file;
 mod logging;
+mod names;
 mod super_packets;
 mod try_tunnel;
 mod wg;

@@ -3,6 +3,7 @@
 //! Words, output and exit status are those of wireguard-tools: 0, or 1 after a message on standard error. Where the
 //! stock tool would lose data in silence or print a secret, this one does not; each such place says so.
 
+mod configure;
 mod genkey;
 mod genpsk;
 mod key_file;
@@ -33,58 +34,58 @@ impl Failure {
     }
 }
 
-/// A sub-command: its name, what it does in a line, and its program. `None` for the program: not there yet.
+/// A sub-command: its name, what it does in a line, and its program.
 struct Command {
     name: &'static str,
     about: &'static str,
-    run: Option<fn(&[OsString]) -> Outcome>,
+    run: fn(&[OsString]) -> Outcome,
 }
 
 const COMMANDS: [Command; 9] = [
     Command {
         name: "show",
         about: "Shows the current configuration and device information",
-        run: Some(show::run),
+        run: show::run,
     },
     Command {
         name: "showconf",
         about: "Shows the current configuration of a given WireGuard interface, for use with `setconf'",
-        run: Some(showconf::run),
+        run: showconf::run,
     },
     Command {
         name: "set",
         about: "Change the current configuration, add peers, remove peers, or change peers",
-        run: Some(set::run),
+        run: set::run,
     },
     Command {
         name: "setconf",
         about: "Applies a configuration file to a WireGuard interface",
-        run: None,
+        run: configure::setconf,
     },
     Command {
         name: "addconf",
         about: "Appends a configuration file to a WireGuard interface",
-        run: None,
+        run: configure::addconf,
     },
     Command {
         name: "syncconf",
         about: "Synchronizes a configuration file to a WireGuard interface",
-        run: None,
+        run: configure::syncconf,
     },
     Command {
         name: "genkey",
         about: "Generates a new private key and writes it to stdout",
-        run: Some(genkey::run),
+        run: genkey::run,
     },
     Command {
         name: "genpsk",
         about: "Generates a new preshared key and writes it to stdout",
-        run: Some(genpsk::run),
+        run: genpsk::run,
     },
     Command {
         name: "pubkey",
         about: "Reads a private key from stdin and writes a public key to stdout",
-        run: Some(pubkey::run),
+        run: pubkey::run,
     },
 ];
 
@@ -116,10 +117,7 @@ fn run(arguments: &[OsString]) -> Outcome {
         let name = name.display();
         return Err(Failure(format!("Invalid subcommand: `{name}'\n{}", usage().trim_end())));
     };
-    let Some(run) = command.run else {
-        return Err(Failure(format!("wg {}: not yet: use the stock wg", command.name)));
-    };
-    run(rest)
+    (command.run)(rest)
 }
 
 /// The arguments as text. One that is none is refused: anything it could be taken for may have a meaning of its own.

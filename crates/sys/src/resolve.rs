@@ -1,4 +1,4 @@
-//! Names of hosts and services, as the C library resolves them.
+//! Names of hosts, as the C library resolves them.
 
 use std::ffi::{CStr, CString, c_int};
 use std::io;
@@ -29,38 +29,23 @@ impl Failure {
     }
 }
 
-/// Returns the first UDP address for a host and a service; an empty host is a name that does not exist.
+/// Returns the address of a host for UDP; an empty host is a name that does not exist.
+///
+/// A name with addresses of both families gives the one that RFC 6724 prefers among those that this machine has a route to.
 ///
 /// # Errors
 /// See [`Failure`].
-pub fn udp(host: &str, service: &str) -> Result<SocketAddr, Failure> {
-    look_up(Some(host), service)
-}
-
-/// Returns the port of a UDP service by its name or number.
-///
-/// # Errors
-/// See [`Failure`].
-pub fn udp_port(service: &str) -> Result<u16, Failure> {
-    look_up(None, service).map(|address| address.port())
-}
-
-fn look_up(host: Option<&str>, service: &str) -> Result<SocketAddr, Failure> {
+pub fn udp(host: &str, port: u16) -> Result<SocketAddr, Failure> {
     let nul = |_| Failure::new(libc::EAI_NONAME, io::Error::last_os_error());
-    let host = host.map(CString::new).transpose().map_err(nul)?;
-    let service = CString::new(service).map_err(nul)?;
+    let host = CString::new(host).map_err(nul)?;
     // SAFETY: all zeros is a valid `addrinfo`: numbers, and null pointers.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
     hints.ai_family = libc::AF_UNSPEC;
     hints.ai_socktype = libc::SOCK_DGRAM;
     hints.ai_protocol = libc::IPPROTO_UDP;
-    if host.is_none() {
-        hints.ai_flags = libc::AI_PASSIVE;
-    }
-    let host = host.as_ref().map_or(std::ptr::null(), |host| host.as_ptr());
     let mut list = std::ptr::null_mut();
-    // SAFETY: the strings end in NUL and outlive the call, as do the hints; `list` takes the result.
-    let code = unsafe { libc::getaddrinfo(host, service.as_ptr(), &hints, &mut list) };
+    // SAFETY: the host ends in NUL and outlives the call, as do the hints; no service is given; `list` takes the result.
+    let code = unsafe { libc::getaddrinfo(host.as_ptr(), std::ptr::null(), &hints, &mut list) };
     if code != 0 {
         return Err(Failure::new(code, io::Error::last_os_error()));
     }
@@ -71,10 +56,12 @@ fn look_up(host: Option<&str>, service: &str) -> Result<SocketAddr, Failure> {
         libc::freeaddrinfo(list);
         address
     };
-    address.ok_or_else(|| Failure::new(libc::EAI_FAMILY, io::Error::last_os_error()))
+    let mut address = address.ok_or_else(|| Failure::new(libc::EAI_FAMILY, io::Error::last_os_error()))?;
+    address.set_port(port);
+    Ok(address)
 }
 
-/// Reads the address of an element.
+/// Reads the address of an element, without its port.
 ///
 /// # Safety
 /// `ai_addr` is valid for a socket address of the family `ai_family`.
@@ -83,15 +70,13 @@ unsafe fn first(info: &libc::addrinfo) -> Option<SocketAddr> {
         libc::AF_INET => {
             // SAFETY: the caller's promise.
             let v4 = unsafe { info.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
-            let address = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
-            Some((address, u16::from_be(v4.sin_port)).into())
+            Some((Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)), 0).into())
         }
         libc::AF_INET6 => {
             // SAFETY: the caller's promise.
             let v6 = unsafe { info.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
             let address = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-            let port = u16::from_be(v6.sin6_port);
-            Some(SocketAddrV6::new(address, port, 0, v6.sin6_scope_id).into())
+            Some(SocketAddrV6::new(address, 0, 0, v6.sin6_scope_id).into())
         }
         _ => None,
     }
@@ -103,18 +88,16 @@ mod tests {
 
     #[test]
     fn numbers_zones_and_names_are_resolved() {
-        assert_eq!(udp("192.0.2.1", "5").unwrap(), "192.0.2.1:5".parse().unwrap());
-        assert_eq!(udp("fd00::1", "65535").unwrap(), "[fd00::1]:65535".parse().unwrap());
-        assert_eq!(udp("fe80::1%lo", "5").unwrap(), "[fe80::1%1]:5".parse().unwrap());
-        assert_eq!(udp_port("5").unwrap(), 5);
-        assert!(udp("localhost", "5").unwrap().ip().is_loopback());
+        assert_eq!(udp("192.0.2.1", 5).unwrap(), "192.0.2.1:5".parse().unwrap());
+        assert_eq!(udp("fd00::1", 65535).unwrap(), "[fd00::1]:65535".parse().unwrap());
+        assert_eq!(udp("fe80::1%lo", 5).unwrap(), "[fe80::1%1]:5".parse().unwrap());
+        assert!(udp("localhost", 5).unwrap().ip().is_loopback());
     }
 
     #[test]
     fn what_does_not_exist_stays_away() {
         for host in ["", " 192.0.2.1", "a\0b"] {
-            assert!(udp(host, "5").unwrap_err().permanent, "{host:?}");
+            assert!(udp(host, 5).unwrap_err().permanent, "{host:?}");
         }
-        assert!(!udp_port("0x10").unwrap_err().reason.is_empty());
     }
 }

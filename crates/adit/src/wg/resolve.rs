@@ -1,10 +1,11 @@
-//! Endpoints and ports with names in them. Who does not answer is asked again, as often as the environment says.
+//! Names of endpoints, all looked up at once. Who does not answer is asked again, as often as the environment says.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::thread::sleep;
+use std::thread;
 use std::time::Duration;
 
-use conf::wg::value::{self, EndpointText};
+use conf::wg::value::Endpoint;
 use sys::resolve;
 
 use super::Failure;
@@ -15,37 +16,80 @@ const DEFAULT_RETRIES: u32 = 15;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
+/// How many names are asked for at a time.
+const AT_A_TIME: usize = 64;
+
 /// Reads an endpoint, and looks up its name.
 pub(super) fn endpoint(text: &str) -> Result<SocketAddr, Failure> {
-    let endpoint = EndpointText::parse(text).map_err(|error| Failure(error.to_string()))?;
-    let retries = retries()?;
+    let endpoint = Endpoint::parse(text)?;
     if let Some(address) = endpoint.numeric() {
-        return Ok(address);
+        return retries().map(|_| address);
     }
+    let found = addresses([endpoint].into())?;
+    let (_, address) = found
+        .first()
+        .ok_or_else(|| Failure(format!("Unable to resolve `{text}'")))?;
+    Ok(*address)
+}
+
+/// Looks up all names. One that does not exist is an error at once, and all of that kind are told together.
+pub(super) fn addresses(mut names: BTreeSet<Endpoint>) -> Result<Vec<(Endpoint, SocketAddr)>, Failure> {
+    let mut left = retries()?;
     let mut wait = FIRST_WAIT;
-    let mut left = retries;
+    let mut found = Vec::new();
     loop {
-        let failure = match resolve::udp(endpoint.host, endpoint.port) {
-            Ok(address) => return Ok(address),
-            Err(failure) => failure,
-        };
-        if failure.permanent || left == Some(0) {
-            return Err(Failure(format!("{}: `{text}'", failure.reason)));
+        let mut hopeless = Vec::new();
+        let mut again = Vec::new();
+        for (name, answer) in look_up(&names) {
+            match answer {
+                Ok(address) => found.push((name, address)),
+                Err(failure) => {
+                    let list = if failure.permanent || left == Some(0) {
+                        &mut hopeless
+                    } else {
+                        &mut again
+                    };
+                    list.push((name, failure.reason));
+                }
+            }
+        }
+        if !hopeless.is_empty() {
+            let lines: Vec<String> = hopeless
+                .iter()
+                .map(|(name, reason)| format!("{reason}: `{name}'"))
+                .collect();
+            return Err(Failure(lines.join("\n")));
+        }
+        if again.is_empty() {
+            return Ok(found);
         }
         let seconds = wait.as_secs_f64();
-        eprintln!("{}: `{text}'. Trying again in {seconds:.2} seconds...", failure.reason);
-        sleep(wait);
+        for (name, reason) in &again {
+            eprintln!("{reason}: `{name}'. Trying again in {seconds:.2} seconds...");
+        }
+        thread::sleep(wait);
         wait = wait.mul_f64(1.2).min(LONGEST_WAIT);
         left = left.map(|left| left - 1);
+        names = again.into_iter().map(|(name, _)| name).collect();
     }
 }
 
-/// Reads a port, and looks up its name.
-pub(super) fn port(text: &str) -> Result<u16, Failure> {
-    match value::port(text).map_err(|error| Failure(error.to_string()))? {
-        Some(port) => Ok(port),
-        None => resolve::udp_port(text).map_err(|failure| Failure(format!("{}: `{text}'", failure.reason))),
+/// Asks for each name once, many at a time.
+fn look_up(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, Result<SocketAddr, resolve::Failure>)> {
+    let names: Vec<&Endpoint> = names.iter().collect();
+    let ask = |name: &Endpoint| resolve::udp(&name.host, name.port);
+    let mut answers = Vec::with_capacity(names.len());
+    for names in names.chunks(AT_A_TIME) {
+        thread::scope(|scope| {
+            let asking: Vec<_> = names.iter().map(|name| scope.spawn(|| ask(name))).collect();
+            for (name, asking) in names.iter().zip(asking) {
+                // A thread that panicked has said so; the name is asked for again here.
+                let answer = asking.join().unwrap_or_else(|_| ask(name));
+                answers.push(((*name).clone(), answer));
+            }
+        });
     }
+    answers
 }
 
 /// How often to ask again; `None` without end.

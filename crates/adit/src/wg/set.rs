@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use conf::uapi::{PeerChange, SetRequest};
 use conf::wg::value::{self, ValueError};
 use host::wireguard;
-use proto::{PresharedKey, PrivateKey};
+use proto::{PresharedKey, PrivateKey, PublicKey};
 
 use super::{Failure, Outcome, key_file, reason, resolve, words};
+use crate::names::{Names, NotOne};
 
 const USAGE: &str = "set <interface> [listen-port <port>] [fwmark <mark>] [private-key <file path>] \
                      [peer <base64 public key> [remove] [preshared-key <file path>] [endpoint <ip>:<port>] \
@@ -19,13 +20,13 @@ pub(super) fn run(arguments: &[OsString]) -> Outcome {
         [name, words @ ..] if !words.is_empty() => (name, words),
         _ => return Err(Failure::usage(USAGE)),
     };
-    let request = parse(words)?;
+    let request = parse(name, words)?;
     let changed = wireguard::open(name).and_then(|mut device| device.change(&request));
     changed.map_err(|error| Failure(format!("Unable to modify interface: {}", reason(&error))))
 }
 
 /// Reads options of the device, then peers with theirs. Later values win.
-fn parse(words: &[&str]) -> Result<SetRequest, Failure> {
+fn parse(interface: &str, words: &[&str]) -> Result<SetRequest, Failure> {
     let mut request = SetRequest::default();
     let mut rest = words;
     while let [option, after @ ..] = rest {
@@ -37,7 +38,7 @@ fn parse(words: &[&str]) -> Result<SetRequest, Failure> {
             }
             (peer, [value, after @ ..]) => {
                 match (peer, *option) {
-                    (_, "peer") => request.peers.push(PeerChange::new(value::public_key(value)?)),
+                    (_, "peer") => request.peers.push(PeerChange::new(public_key(interface, value)?)),
                     (Some(peer), option) => change_peer(peer, option, value)?.then_some(()).ok_or_else(wrong)?,
                     (None, option) => change_device(&mut request, option, value)?
                         .then_some(())
@@ -51,10 +52,19 @@ fn parse(words: &[&str]) -> Result<SetRequest, Failure> {
     Ok(request)
 }
 
+/// Reads a public key, or what people call the peer that has it.
+fn public_key(interface: &str, word: &str) -> Result<PublicKey, Failure> {
+    value::public_key(word).or_else(|error| match Names::of_interface(interface).find(word) {
+        Ok(key) => Ok(key),
+        Err(NotOne::Unknown) => Err(error.into()),
+        Err(NotOne::Ambiguous) => Err(Failure(format!("More than one peer is called `{word}'"))),
+    })
+}
+
 /// Takes an option of the device; false for a word that is none.
 fn change_device(request: &mut SetRequest, option: &str, value: &str) -> Result<bool, Failure> {
     match option {
-        "listen-port" => request.listen_port = Some(resolve::port(value)?),
+        "listen-port" => request.listen_port = Some(value::port(value)?),
         "fwmark" => request.fwmark = Some(value::fwmark(value)?),
         "private-key" => {
             let key = key_file::read(value)?.map(|key| PrivateKey::from_bytes(*key));
@@ -100,7 +110,7 @@ mod tests {
     const KEY: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
 
     fn text(words: &[&str]) -> Result<String, String> {
-        let request = parse(words).map_err(|Failure(text)| text)?;
+        let request = parse("no-such-interface", words).map_err(|Failure(text)| text)?;
         Ok(String::from_utf8(conf::uapi::set_request(&request).to_vec()).unwrap())
     }
 
