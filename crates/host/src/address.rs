@@ -57,8 +57,8 @@ pub fn remove(netlink: &mut Netlink, link: u32, address: InterfaceAddress) -> Re
 /// A failure of the socket.
 pub fn list(netlink: &mut Netlink, link: u32) -> Result<Vec<InterfaceAddress>, Error> {
     let action = format!("list the addresses of interface {link}");
-    let answers = netlink.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()), &action)?;
-    Ok(answers.into_iter().filter_map(|answer| parse(link, answer)).collect())
+    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    netlink.dump(&request, &action, |answer| parse(link, answer))
 }
 
 fn message(link: u32, address: InterfaceAddress) -> AddressMessage {

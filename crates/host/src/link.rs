@@ -94,12 +94,11 @@ pub fn read(netlink: &mut Netlink, index: u32) -> Result<Link, Error> {
 /// A failure of the socket.
 pub fn names_of_kind(netlink: &mut Netlink, kind: &str) -> Result<Vec<String>, Error> {
     let action = format!("list the interfaces of kind {kind}");
-    let answers = netlink.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), &action)?;
-    let links = answers.into_iter().filter_map(|answer| match answer {
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    netlink.dump(&request, &action, |answer| match answer {
         RouteNetlinkMessage::NewLink(link) if is_of_kind(&link, kind) => Some(parse(link).name),
         _ => None,
-    });
-    Ok(links.collect())
+    })
 }
 
 /// Brings a link up.

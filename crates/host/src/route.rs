@@ -54,8 +54,8 @@ pub fn remove(netlink: &mut Netlink, route: Route) -> Result<(), Error> {
 /// A failure of the socket.
 pub fn list(netlink: &mut Netlink, link: u32) -> Result<Vec<Route>, Error> {
     let action = format!("list the routes of interface {link}");
-    let answers = netlink.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()), &action)?;
-    Ok(answers.into_iter().filter_map(|answer| parse(link, answer)).collect())
+    let request = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+    netlink.dump(&request, &action, |answer| parse(link, answer))
 }
 
 fn message(route: Route) -> RouteMessage {
