@@ -1,4 +1,4 @@
-//! Links: veth pairs, state, MTU, segmentation limits, moves between network namespaces.
+//! Links: veth pairs, WireGuard interfaces of the kernel, state, MTU, segmentation limits, moves between network namespaces.
 //!
 //! TUN devices are made by `sys::tun`; here they are only changed, like any link, by index.
 
@@ -64,6 +64,21 @@ pub fn create_veth(netlink: &mut Netlink, first: VethEnd<'_>, second: VethEnd<'_
         LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
     ]));
     let action = format!("create the veth pair {} and {}", first.name, second.name);
+    netlink.change(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL, &action)
+}
+
+/// Creates a WireGuard interface that the kernel runs. It is down and has no key.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP` where the kernel has no WireGuard, `EPERM` without `CAP_NET_ADMIN`, `EEXIST` when the name is taken,
+/// `EINVAL` or `ERANGE` for one that no interface can have.
+pub fn create_wireguard(netlink: &mut Netlink, name: &str) -> Result<(), Error> {
+    let mut link = LinkMessage::default();
+    link.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    link.attributes
+        .push(LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Wireguard)]));
+    let action = format!("create the WireGuard interface {name}");
     netlink.change(RouteNetlinkMessage::NewLink(link), NLM_F_CREATE | NLM_F_EXCL, &action)
 }
 

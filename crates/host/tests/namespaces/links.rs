@@ -88,3 +88,25 @@ fn mtu_and_segmentation_limits_are_read_back_as_set() -> Result<(), Error> {
     link::index(&mut far, "va")?;
     Ok(())
 }
+
+#[test]
+fn a_wireguard_interface_of_the_kernel_is_made_where_the_kernel_can() -> Result<(), Error> {
+    let Some([(_here, mut netlink), _]) = two_namespaces() else {
+        return Ok(());
+    };
+    match link::create_wireguard(&mut netlink, "wg0") {
+        Ok(()) => assert_eq!(link::names_of_kind(&mut netlink, "wireguard")?, ["wg0"]),
+        Err(error) => {
+            assert_eq!(error.raw_os_error(), Some(95), "{error}");
+            let text = error.to_string();
+            assert!(
+                text.starts_with("cannot create the WireGuard interface wg0: "),
+                "{text}"
+            );
+            assert!(link::index(&mut netlink, "wg0").is_err());
+        }
+    }
+    let too_long = link::create_wireguard(&mut netlink, "sixteen-letters!").unwrap_err();
+    assert!(matches!(too_long.raw_os_error(), Some(22 | 34)), "{too_long}");
+    Ok(())
+}
