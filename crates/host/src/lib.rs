@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod family;
 pub mod link;
 pub mod netlink;
 pub mod route;
 pub mod wireguard;
 
+pub use family::Family;
 pub use netlink::{Error, Netlink};

@@ -10,6 +10,7 @@ use std::io;
 use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
+use rustix::io::Errno;
 
 use channel::Channel;
 
@@ -44,6 +45,11 @@ impl Error {
     /// Returns the errno, where there is one.
     pub fn raw_os_error(&self) -> Option<i32> {
         self.source.raw_os_error()
+    }
+
+    /// Tells whether the errno is this one.
+    pub(crate) fn is(&self, errno: Errno) -> bool {
+        self.raw_os_error() == Some(errno.raw_os_error())
     }
 }
 

@@ -3,10 +3,9 @@
 use std::os::fd::AsFd;
 
 use host::Error;
-use host::address::{self, InterfaceAddress};
 use host::link::{self, OperState, VethEnd};
 
-use crate::{ip, two_namespaces};
+use crate::{add_address, ip, two_namespaces};
 
 #[test]
 fn a_veth_pair_is_born_across_two_namespaces_and_carries_a_connection() -> Result<(), Error> {
@@ -23,22 +22,8 @@ fn a_veth_pair_is_born_across_two_namespaces_and_carries_a_connection() -> Resul
         (&mut near, a, "192.0.2.1", "fd00::1"),
         (&mut far, b, "192.0.2.2", "fd00::2"),
     ] {
-        address::add(
-            netlink,
-            index,
-            InterfaceAddress {
-                address: ip(v4),
-                prefix_len: 24,
-            },
-        )?;
-        address::add(
-            netlink,
-            index,
-            InterfaceAddress {
-                address: ip(v6),
-                prefix_len: 64,
-            },
-        )?;
+        add_address(netlink, index, v4, 24)?;
+        add_address(netlink, index, v6, 64)?;
         link::set_up(netlink, index)?;
     }
     let link = link::read(&mut near, a)?;

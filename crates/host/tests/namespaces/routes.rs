@@ -1,21 +1,35 @@
 //! Addresses and routes.
 
-use host::Error;
 use host::address::{self, InterfaceAddress};
-use host::link::{self, VethEnd};
-use host::route::{self, Route};
+use host::link;
+use host::route::{self, MAIN_TABLE, PROTOCOL, Path, Route};
+use host::{Error, Netlink};
 
-use crate::{ip, two_namespaces};
+use crate::{add_address, ip, run, two_namespaces, veth};
+
+/// A route of ours to `destination` by a link.
+fn by(link: u32, destination: &str, table: u32) -> Route {
+    let (address, prefix_len) = destination.split_once('/').unwrap();
+    Route {
+        destination: ip(address),
+        prefix_len: prefix_len.parse().unwrap(),
+        gateway: None,
+        link,
+        table,
+        protocol: PROTOCOL,
+    }
+}
+
+fn lookup(netlink: &mut Netlink, destination: &str, fwmark: u32) -> Result<Path, Error> {
+    route::lookup(netlink, ip(destination), fwmark)
+}
 
 #[test]
 fn addresses_and_routes_come_and_go() -> Result<(), Error> {
     let Some([(_here, mut netlink), _]) = two_namespaces() else {
         return Ok(());
     };
-    let end = |name| VethEnd { name, namespace: None };
-    link::create_veth(&mut netlink, end("va"), end("vb"))?;
-    let index = link::index(&mut netlink, "va")?;
-    link::set_up(&mut netlink, index)?;
+    let index = veth(&mut netlink, "va", "vb")?;
     let v4 = InterfaceAddress {
         address: ip("198.51.100.1"),
         prefix_len: 32,
@@ -30,24 +44,12 @@ fn addresses_and_routes_come_and_go() -> Result<(), Error> {
     let listed = address::list(&mut netlink, index)?;
     assert!(listed.contains(&v4) && listed.contains(&v6), "{listed:?}");
 
-    let direct = Route {
-        destination: ip("203.0.113.0"),
-        prefix_len: 24,
-        gateway: None,
-        link: index,
-    };
+    let direct = by(index, "203.0.113.0/24", MAIN_TABLE);
     let routed = Route {
-        destination: ip("10.0.0.0"),
-        prefix_len: 8,
         gateway: Some(ip("203.0.113.9")),
-        link: index,
+        ..by(index, "10.0.0.0/8", MAIN_TABLE)
     };
-    let wide = Route {
-        destination: ip("2001:db8:7::"),
-        prefix_len: 48,
-        gateway: None,
-        link: index,
-    };
+    let wide = by(index, "2001:db8:7::/48", MAIN_TABLE);
     for wanted in [direct, routed, wide] {
         route::add(&mut netlink, wanted)?;
         assert!(route::list(&mut netlink, index)?.contains(&wanted), "{wanted:?}");
@@ -56,6 +58,112 @@ fn addresses_and_routes_come_and_go() -> Result<(), Error> {
     assert!(!route::list(&mut netlink, index)?.contains(&direct));
     address::remove(&mut netlink, index, v4)?;
     assert!(!address::list(&mut netlink, index)?.contains(&v4));
+    Ok(())
+}
+
+#[test]
+fn default_routes_of_both_families_live_in_tables_of_any_number() -> Result<(), Error> {
+    let Some([(_here, mut netlink), _]) = two_namespaces() else {
+        return Ok(());
+    };
+    let (first, second) = (veth(&mut netlink, "va", "vb")?, veth(&mut netlink, "vc", "vd")?);
+    for (v4, v6) in [("0.0.0.0/0", "::/0"), ("10.0.0.0/8", "fd00::/8")] {
+        for table in [200, 51_820, u32::MAX] {
+            assert!(route::is_table_empty(&mut netlink, table)?, "{table}");
+            for destination in [v4, v6] {
+                let wanted = by(first, destination, table);
+                route::add(&mut netlink, wanted)?;
+                assert!(!route::is_table_empty(&mut netlink, table)?, "{table}");
+                assert_eq!(route::list_table(&mut netlink, table)?, [wanted]);
+                assert!(route::list(&mut netlink, first)?.contains(&wanted));
+                assert!(!route::list(&mut netlink, second)?.contains(&wanted));
+                assert!(!route::list_table(&mut netlink, MAIN_TABLE)?.contains(&wanted));
+                route::remove(&mut netlink, wanted)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_route_that_is_there_is_neither_replaced_nor_is_one_of_another_removed() -> Result<(), Error> {
+    let Some([(_here, mut netlink), _]) = two_namespaces() else {
+        return Ok(());
+    };
+    let (first, second) = (veth(&mut netlink, "va", "vb")?, veth(&mut netlink, "vc", "vd")?);
+    for destination in ["10.0.0.0/8", "fd00::/8", "0.0.0.0/0", "::/0"] {
+        let foreign = Route {
+            protocol: 4,
+            ..by(first, destination, MAIN_TABLE)
+        };
+        route::add(&mut netlink, foreign)?;
+        for ours in [by(first, destination, MAIN_TABLE), by(second, destination, MAIN_TABLE)] {
+            let refused = route::add(&mut netlink, ours).unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(17), "{refused}");
+            let refused = route::remove(&mut netlink, ours).unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(3), "{refused}");
+        }
+        assert!(route::list(&mut netlink, first)?.contains(&foreign), "{destination}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_table_with_an_unreachable_route_only_is_not_empty() -> Result<(), Error> {
+    let Some([(here, mut netlink), _]) = two_namespaces() else {
+        return Ok(());
+    };
+    for family in ["-4", "-6"] {
+        let line = format!("ip {family} route add unreachable default table 51820");
+        let Some(_) = run(&here, &line, "") else {
+            return Ok(());
+        };
+        assert!(!route::is_table_empty(&mut netlink, 51_820)?);
+        assert!(route::list_table(&mut netlink, 51_820)?.is_empty());
+        run(&here, &format!("ip {family} route flush table 51820"), "");
+        assert!(route::is_table_empty(&mut netlink, 51_820)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_way_of_a_packet_is_its_link_and_the_mtu_that_a_route_names() -> Result<(), Error> {
+    let Some([(here, mut netlink), _]) = two_namespaces() else {
+        return Ok(());
+    };
+    let error = lookup(&mut netlink, "198.51.100.7", 0).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot find the way to 198.51.100.7: Network is unreachable (os error 101)"
+    );
+    assert!(lookup(&mut netlink, "2001:db8::7", 0).is_err());
+
+    let (first, second) = (veth(&mut netlink, "va", "vb")?, veth(&mut netlink, "vc", "vd")?);
+    for (index, v4, v6) in [(first, "192.0.2.1", "fd01::1"), (second, "192.0.3.1", "fd02::1")] {
+        add_address(&mut netlink, index, v4, 24)?;
+        add_address(&mut netlink, index, v6, 64)?;
+    }
+    link::set_mtu(&mut netlink, second, 1400)?;
+    for (destination, near, default) in [
+        ("198.51.100.7", "192.0.2.9", "0.0.0.0/0"),
+        ("2001:db8::7", "fd01::9", "::/0"),
+    ] {
+        route::add(&mut netlink, by(first, default, MAIN_TABLE))?;
+        for target in [destination, near] {
+            let by_first = Path { link: first, mtu: None };
+            assert_eq!(lookup(&mut netlink, target, 0)?, by_first);
+        }
+        let host = if destination.contains(':') { "/128" } else { "/32" };
+        let line = format!("ip route add {destination}{host} dev vc mtu 1300");
+        let Some(_) = run(&here, &line, "") else {
+            return Ok(());
+        };
+        let named = Path {
+            link: second,
+            mtu: Some(1300),
+        };
+        assert_eq!(lookup(&mut netlink, destination, 0)?, named);
+    }
     Ok(())
 }
 
@@ -69,12 +177,7 @@ fn a_refusal_names_the_action_and_the_reason() {
         error.to_string(),
         "cannot find the interface nothere: No such device (os error 19)"
     );
-    let bad = Route {
-        destination: ip("203.0.113.1"),
-        prefix_len: 24,
-        gateway: None,
-        link: 1,
-    };
+    let bad = by(1, "203.0.113.1/24", MAIN_TABLE);
     let error = route::add(&mut netlink, bad).unwrap_err().to_string();
     assert!(error.starts_with("cannot add the route to 203.0.113.1/24: "), "{error}");
 }
