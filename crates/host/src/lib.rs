@@ -12,6 +12,7 @@ mod family;
 pub mod link;
 pub mod netlink;
 pub mod route;
+pub mod rule;
 pub mod wireguard;
 
 pub use family::Family;

@@ -1,4 +1,6 @@
 //! Routes of every table, and the way that a packet would take by them.
+//!
+//! Which table is looked at for which packet is [`rule`](crate::rule).
 
 use std::io;
 use std::net::IpAddr;

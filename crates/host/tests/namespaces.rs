@@ -15,6 +15,8 @@ use sys::netns::Netns;
 mod links;
 #[path = "namespaces/routes.rs"]
 mod routes;
+#[path = "namespaces/rules.rs"]
+mod rules;
 
 /// Two namespaces with a socket in each, or `None` where they cannot be made.
 fn two_namespaces() -> Option<[(Netns, Netlink); 2]> {

@@ -1,0 +1,149 @@
+//! Policy rules: which routing table is looked at for which packet.
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleFlags, RuleMessage};
+use rustix::io::Errno;
+
+use crate::Family;
+use crate::netlink::{Error, Netlink};
+
+/// How the kernel writes "no" where a prefix length is meant.
+const NO_PREFIX_LEN: u32 = u32::MAX;
+
+/// A rule that sends packets to a routing table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The family of the packets.
+    pub family: Family,
+    /// Place in the order: rules with smaller numbers are asked first. The kernel looks at the main table at 32766.
+    pub priority: u32,
+    /// Packets with exactly this firewall mark are left to the next rule (`not fwmark N`).
+    pub unless_fwmark: Option<u32>,
+    /// Number of the table.
+    pub table: u32,
+    /// Routes with prefixes up to this length count as not found (`suppress_prefixlength N`): 0 leaves the default route out.
+    pub suppress_prefix_len: Option<u32>,
+    /// Who made it (`RTPROT_*`): [`route::PROTOCOL`](crate::route::PROTOCOL) for our own.
+    pub protocol: u8,
+}
+
+/// Adds a rule.
+///
+/// # Errors
+///
+/// `EEXIST` when it is there already, `EPERM`.
+pub fn add(netlink: &mut Netlink, rule: Rule) -> Result<(), Error> {
+    let action = format!("add the policy rule {} to table {}", rule.priority, rule.table);
+    netlink.change(
+        RouteNetlinkMessage::NewRule(message(rule)),
+        NLM_F_CREATE | NLM_F_EXCL,
+        &action,
+    )
+}
+
+/// Removes one rule, and none of another priority, table, mark or protocol.
+///
+/// # Errors
+///
+/// `ENOENT` when it is not there, `EPERM`.
+pub fn remove(netlink: &mut Netlink, rule: Rule) -> Result<(), Error> {
+    let action = format!("remove the policy rule {} to table {}", rule.priority, rule.table);
+    netlink.change(RouteNetlinkMessage::DelRule(message(rule)), 0, &action)
+}
+
+/// Lists the rules of a family, in the order in which they are asked.
+///
+/// Rules with conditions or actions that a [`Rule`] cannot say are not among them; [`priorities`] has them all.
+///
+/// # Errors
+///
+/// A failure of the socket.
+pub fn list(netlink: &mut Netlink, family: Family) -> Result<Vec<Rule>, Error> {
+    dump(netlink, family, |message| parse(family, message))
+}
+
+/// Lists the priorities of all rules of a family, in the order in which they are asked.
+///
+/// # Errors
+///
+/// A failure of the socket.
+pub fn priorities(netlink: &mut Netlink, family: Family) -> Result<Vec<u32>, Error> {
+    dump(netlink, family, |message| Some(priority(message)))
+}
+
+fn dump<T>(
+    netlink: &mut Netlink,
+    family: Family,
+    mut keep: impl FnMut(&RuleMessage) -> Option<T>,
+) -> Result<Vec<T>, Error> {
+    let mut request = RuleMessage::default();
+    request.header.family = family.into();
+    let request = RouteNetlinkMessage::GetRule(request);
+    let rules = netlink.dump(&request, "list the policy rules", |answer| match answer {
+        RouteNetlinkMessage::NewRule(message) => keep(&message),
+        _ => None,
+    });
+    match rules {
+        // A kernel without the family has no rules for it.
+        Err(error) if error.is(Errno::AFNOSUPPORT) => Ok(Vec::new()),
+        rules => rules,
+    }
+}
+
+fn message(rule: Rule) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = rule.family.into();
+    message.header.action = RuleAction::ToTable;
+    message.attributes = vec![
+        RuleAttribute::Priority(rule.priority),
+        RuleAttribute::Table(rule.table),
+        RuleAttribute::Protocol(rule.protocol.into()),
+    ];
+    if let Some(fwmark) = rule.unless_fwmark {
+        message.header.flags = RuleFlags::Invert;
+        message.attributes.push(RuleAttribute::FwMark(fwmark));
+        message.attributes.push(RuleAttribute::FwMask(u32::MAX));
+    }
+    if let Some(len) = rule.suppress_prefix_len {
+        message.attributes.push(RuleAttribute::SuppressPrefixLen(len));
+    }
+    message
+}
+
+/// Returns the rule, or `None` for one that says something that a [`Rule`] cannot.
+fn parse(family: Family, message: &RuleMessage) -> Option<Rule> {
+    let header = &message.header;
+    let mut rule = Rule {
+        family,
+        priority: priority(message),
+        unless_fwmark: None,
+        table: header.table.into(),
+        suppress_prefix_len: None,
+        protocol: 0,
+    };
+    for attribute in &message.attributes {
+        match attribute {
+            RuleAttribute::Priority(_) | RuleAttribute::FwMask(u32::MAX) => {}
+            RuleAttribute::FwMark(fwmark) => rule.unless_fwmark = Some(*fwmark),
+            RuleAttribute::Table(table) => rule.table = *table,
+            RuleAttribute::SuppressPrefixLen(NO_PREFIX_LEN) => {}
+            RuleAttribute::SuppressPrefixLen(len) => rule.suppress_prefix_len = Some(*len),
+            RuleAttribute::Protocol(protocol) => rule.protocol = (*protocol).into(),
+            _ => return None,
+        }
+    }
+    let to_table = header.action == RuleAction::ToTable;
+    let of_any_packet = (header.src_len, header.dst_len, header.tos) == (0, 0, 0);
+    let inverted = header.flags.contains(RuleFlags::Invert);
+    (to_table && of_any_packet && inverted == rule.unless_fwmark.is_some()).then_some(rule)
+}
+
+/// Returns the priority, which the kernel leaves out when it is 0.
+fn priority(message: &RuleMessage) -> u32 {
+    let priority = message.attributes.iter().find_map(|attribute| match attribute {
+        RuleAttribute::Priority(priority) => Some(*priority),
+        _ => None,
+    });
+    priority.unwrap_or(0)
+}
