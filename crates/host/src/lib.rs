@@ -13,6 +13,7 @@ pub mod link;
 pub mod netlink;
 pub mod route;
 pub mod rule;
+pub mod sysctl;
 pub mod wireguard;
 
 pub use family::Family;

@@ -17,6 +17,8 @@ mod links;
 mod routes;
 #[path = "namespaces/rules.rs"]
 mod rules;
+#[path = "namespaces/sysctls.rs"]
+mod sysctls;
 
 /// Two namespaces with a socket in each, or `None` where they cannot be made.
 fn two_namespaces() -> Option<[(Netns, Netlink); 2]> {
