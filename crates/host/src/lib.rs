@@ -1,9 +1,11 @@
-//! The machine around the tunnel: links, addresses and routes of the Linux host, and its WireGuard interfaces.
+//! The machine around the tunnel: links, addresses, routes and firewall of the Linux host, and its WireGuard interfaces.
 //!
-//! [`wireguard`] talks to whoever runs an interface. Everything else is one rtnetlink request and its answer, synchronous, over a [`Netlink`] socket. A socket belongs to
-//! the network namespace in which it was opened and stays there, so one program can steer several namespaces.
+//! [`wireguard`] talks to whoever runs an interface. [`link`], [`address`], [`route`] and [`rule`] are one rtnetlink
+//! request and its answer, synchronous, over a [`Netlink`] socket; [`nft`] has a socket of its own kind. A socket belongs
+//! to the network namespace in which it was opened and stays there, so one program can steer several namespaces.
+//! [`sysctl`] is in that of the calling thread.
 //!
-//! Deciding *which* addresses and routes a configuration asks for is not done here.
+//! Deciding *which* addresses, routes and rules a configuration asks for is not done here.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +13,7 @@ pub mod address;
 mod family;
 pub mod link;
 pub mod netlink;
+pub mod nft;
 pub mod route;
 pub mod rule;
 pub mod sysctl;

@@ -12,7 +12,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
 
-use channel::Channel;
+pub(crate) use channel::Channel;
 
 /// How often a dump is begun anew at most when what it lists changes meanwhile.
 const DUMP_ATTEMPTS: usize = 16;

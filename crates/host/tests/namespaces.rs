@@ -13,6 +13,8 @@ use sys::netns::Netns;
 
 #[path = "namespaces/links.rs"]
 mod links;
+#[path = "namespaces/nftables.rs"]
+mod nftables;
 #[path = "namespaces/routes.rs"]
 mod routes;
 #[path = "namespaces/rules.rs"]

@@ -1,0 +1,146 @@
+//! nftables over netlink, without the program `nft`: whole tables, put in place in one step.
+//!
+//! A [`Table`] is a value; [`Nftables::replace`] makes the kernel's the same. What an interface needs is put together in
+//! [`tunnel`].
+
+mod expression;
+mod message;
+pub mod tunnel;
+
+use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE};
+use netlink_sys::protocols::NETLINK_NETFILTER;
+use rustix::io::Errno;
+
+use crate::Family;
+use crate::netlink::{Channel, Error};
+use message::Message;
+
+pub use expression::{Expression, Mark, Source};
+
+/// The name of a table: up to 255 bytes, none of them zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableName(String);
+
+/// A table with all that is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The family of the packets that come by.
+    pub family: Family,
+    /// The name, unique in the family.
+    pub name: TableName,
+    /// The chains.
+    pub chains: Vec<Chain>,
+}
+
+/// A chain of the type `filter`, which accepts what none of its rules drops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// The name, unique in the table.
+    pub name: &'static str,
+    /// Where packets come by.
+    pub hook: Hook,
+    /// Place among the chains of the hook: smaller numbers come first.
+    pub priority: i32,
+    /// The rules, each a sequence of expressions.
+    pub rules: Vec<Vec<Expression>>,
+}
+
+/// A point in the way of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// It has come in and is not yet routed.
+    Prerouting,
+    /// It is about to leave.
+    Postrouting,
+}
+
+/// A socket to nf_tables, bound to the network namespace it was opened in.
+pub struct Nftables(Channel<Message>);
+
+impl Nftables {
+    /// Opens a socket in the network namespace of the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// `EPROTONOSUPPORT` without netfilter in the kernel; those of `socket(2)`, `connect(2)` or `setsockopt(2)`.
+    pub fn open() -> Result<Self, Error> {
+        Channel::open(NETLINK_NETFILTER).map(Self)
+    }
+
+    /// Puts tables in place of those with the same family and name, if there are any: all at once, or none.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`; `EOPNOTSUPP` without nf_tables, or without it for a family; `ENOENT` without what an expression needs.
+    pub fn replace(&mut self, tables: &[Table]) -> Result<(), Error> {
+        let mut changes = Vec::new();
+        for table in tables {
+            let create = |message| (message, NLM_F_CREATE);
+            // One that is not there cannot be deleted, so it is made first.
+            changes.push(create(Message::new_table(table)));
+            changes.push((Message::delete_table(table.family, &table.name), 0));
+            changes.push(create(Message::new_table(table)));
+            for chain in &table.chains {
+                changes.push(create(Message::new_chain(table, chain)));
+                for rule in &chain.rules {
+                    let message = Message::new_rule(table, chain, rule);
+                    changes.push((message, NLM_F_CREATE | NLM_F_APPEND));
+                }
+            }
+        }
+        let names: Vec<String> = tables.iter().map(|table| title(table.family, &table.name)).collect();
+        self.batch(changes, &format!("set the nftables tables {}", names.join(", ")))
+    }
+
+    /// Deletes the tables of this name in both families. There need not be any.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`; `EOPNOTSUPP` without nf_tables.
+    pub fn delete(&mut self, name: &TableName) -> Result<(), Error> {
+        for family in Family::BOTH {
+            let action = format!("delete the nftables table {}", title(family, name));
+            match self.batch(vec![(Message::delete_table(family, name), 0)], &action) {
+                Err(error) if error.is(Errno::NOENT) => {}
+                ended => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells whether there is a table of this name.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`; `EINVAL` without nf_tables.
+    pub fn exists(&mut self, family: Family, name: &TableName) -> Result<bool, Error> {
+        let query = (Message::get_table(family, name), NLM_F_ACK);
+        let action = format!("look for the nftables table {}", title(family, name));
+        match self.0.exchange([query], &action, |_| None::<()>) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes changes, each a message with its flags: all of them, or none if one is refused.
+    fn batch(&mut self, mut changes: Vec<(Message, u16)>, action: &str) -> Result<(), Error> {
+        // The kernel answers when the batch is through: refusals first, then the acknowledgement that was asked for.
+        match changes.last_mut() {
+            Some((_, flags)) => *flags |= NLM_F_ACK,
+            None => return Ok(()),
+        }
+        changes.insert(0, (Message::batch_begin(), 0));
+        changes.push((Message::batch_end(), 0));
+        self.0.exchange(changes, action, |_| None::<()>).map(drop)
+    }
+}
+
+/// Returns how people name a table: `ip wg-quick-wg0`.
+fn title(family: Family, name: &TableName) -> String {
+    let family = match family {
+        Family::V4 => "ip",
+        Family::V6 => "ip6",
+    };
+    format!("{family} {}", name.0)
+}

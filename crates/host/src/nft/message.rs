@@ -1,0 +1,182 @@
+//! Messages to nf_tables, byte by byte (`linux/netfilter/nfnetlink.h`, `linux/netfilter/nf_tables.h`).
+//!
+//! Numbers in attributes are big-endian; numbers that packets are compared with are as the kernel holds them.
+
+use netlink_packet_core::{
+    DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable,
+};
+
+use super::{Chain, Expression, Hook, Table, TableName};
+use crate::Family;
+
+const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
+const NFNL_MSG_BATCH_END: u16 = 0x11;
+const NFNL_SUBSYS_NFTABLES: u16 = 10;
+
+const NFT_MSG_NEWTABLE: u16 = 0;
+const NFT_MSG_GETTABLE: u16 = 1;
+const NFT_MSG_DELTABLE: u16 = 2;
+const NFT_MSG_NEWCHAIN: u16 = 3;
+const NFT_MSG_NEWRULE: u16 = 6;
+
+const NFPROTO_UNSPEC: u8 = 0;
+const NFPROTO_IPV4: u8 = 2;
+const NFPROTO_IPV6: u8 = 10;
+
+const NFTA_TABLE_NAME: u16 = 1;
+
+const NFTA_CHAIN_TABLE: u16 = 1;
+const NFTA_CHAIN_NAME: u16 = 3;
+const NFTA_CHAIN_HOOK: u16 = 4;
+const NFTA_CHAIN_TYPE: u16 = 7;
+const NFTA_HOOK_HOOKNUM: u16 = 1;
+const NFTA_HOOK_PRIORITY: u16 = 2;
+const NF_INET_PRE_ROUTING: u32 = 0;
+const NF_INET_POST_ROUTING: u32 = 4;
+
+const NFTA_RULE_TABLE: u16 = 1;
+const NFTA_RULE_CHAIN: u16 = 2;
+const NFTA_RULE_EXPRESSIONS: u16 = 4;
+
+/// Length of `struct nfgenmsg`.
+const HEADER_LEN: usize = 4;
+
+/// A message with its `struct nfgenmsg`. Of an answer only its kind is kept: what matters is that it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    kind: u16,
+    family: u8,
+    resource: u16,
+    attributes: Vec<DefaultNla>,
+}
+
+impl Message {
+    /// Opens a batch of changes to nf_tables.
+    pub(super) fn batch_begin() -> Self {
+        Self::batch_edge(NFNL_MSG_BATCH_BEGIN)
+    }
+
+    /// Closes a batch, which commits it.
+    pub(super) fn batch_end() -> Self {
+        Self::batch_edge(NFNL_MSG_BATCH_END)
+    }
+
+    /// Creates a table, or leaves the one that is there.
+    pub(super) fn new_table(table: &Table) -> Self {
+        Self::of_table(NFT_MSG_NEWTABLE, table.family, &table.name)
+    }
+
+    /// Deletes a table with all that is in it.
+    pub(super) fn delete_table(family: Family, name: &TableName) -> Self {
+        Self::of_table(NFT_MSG_DELTABLE, family, name)
+    }
+
+    /// Asks for a table.
+    pub(super) fn get_table(family: Family, name: &TableName) -> Self {
+        Self::of_table(NFT_MSG_GETTABLE, family, name)
+    }
+
+    /// Creates a chain at its hook.
+    pub(super) fn new_chain(table: &Table, chain: &Chain) -> Self {
+        let hook = match chain.hook {
+            Hook::Prerouting => NF_INET_PRE_ROUTING,
+            Hook::Postrouting => NF_INET_POST_ROUTING,
+        };
+        let hook = vec![
+            number(NFTA_HOOK_HOOKNUM, hook),
+            number(NFTA_HOOK_PRIORITY, chain.priority.cast_unsigned()),
+        ];
+        let attributes = vec![
+            string(NFTA_CHAIN_TABLE, &table.name.0),
+            string(NFTA_CHAIN_NAME, chain.name),
+            string(NFTA_CHAIN_TYPE, "filter"),
+            nested(NFTA_CHAIN_HOOK, &hook),
+        ];
+        Self::of_nf_tables(NFT_MSG_NEWCHAIN, table.family, attributes)
+    }
+
+    /// Adds a rule to a chain.
+    pub(super) fn new_rule(table: &Table, chain: &Chain, rule: &[Expression]) -> Self {
+        let expressions: Vec<DefaultNla> = rule.iter().map(Expression::element).collect();
+        let attributes = vec![
+            string(NFTA_RULE_TABLE, &table.name.0),
+            string(NFTA_RULE_CHAIN, chain.name),
+            nested(NFTA_RULE_EXPRESSIONS, &expressions),
+        ];
+        Self::of_nf_tables(NFT_MSG_NEWRULE, table.family, attributes)
+    }
+
+    fn of_table(kind: u16, family: Family, name: &TableName) -> Self {
+        Self::of_nf_tables(kind, family, vec![string(NFTA_TABLE_NAME, &name.0)])
+    }
+
+    fn of_nf_tables(kind: u16, family: Family, attributes: Vec<DefaultNla>) -> Self {
+        Self {
+            kind: NFNL_SUBSYS_NFTABLES << 8 | kind,
+            family: match family {
+                Family::V4 => NFPROTO_IPV4,
+                Family::V6 => NFPROTO_IPV6,
+            },
+            resource: 0,
+            attributes,
+        }
+    }
+
+    fn batch_edge(kind: u16) -> Self {
+        Self {
+            kind,
+            family: NFPROTO_UNSPEC,
+            resource: NFNL_SUBSYS_NFTABLES,
+            attributes: Vec::new(),
+        }
+    }
+}
+
+impl NetlinkSerializable for Message {
+    fn message_type(&self) -> u16 {
+        self.kind
+    }
+
+    fn buffer_len(&self) -> usize {
+        HEADER_LEN + self.attributes.as_slice().buffer_len()
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        let (header, attributes) = buffer.split_at_mut(HEADER_LEN);
+        let [high, low] = self.resource.to_be_bytes();
+        header.copy_from_slice(&[self.family, 0, high, low]);
+        self.attributes.as_slice().emit(attributes);
+    }
+}
+
+impl NetlinkDeserializable for Message {
+    type Error = DecodeError;
+
+    fn deserialize(header: &NetlinkHeader, _payload: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Self {
+            kind: header.message_type,
+            family: NFPROTO_UNSPEC,
+            resource: 0,
+            attributes: Vec::new(),
+        })
+    }
+}
+
+/// Returns an attribute of text, which ends with a zero byte.
+pub(super) fn string(kind: u16, text: &str) -> DefaultNla {
+    let mut value = text.as_bytes().to_vec();
+    value.push(0);
+    DefaultNla::new(kind, value)
+}
+
+/// Returns an attribute of a number.
+pub(super) fn number(kind: u16, value: u32) -> DefaultNla {
+    DefaultNla::new(kind, value.to_be_bytes().to_vec())
+}
+
+/// Returns an attribute of attributes.
+pub(super) fn nested(kind: u16, attributes: &[DefaultNla]) -> DefaultNla {
+    let mut value = vec![0; attributes.buffer_len()];
+    attributes.emit(&mut value);
+    DefaultNla::new(kind | NLA_F_NESTED, value)
+}

@@ -1,0 +1,180 @@
+//! nftables.
+
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use host::link::{self, VethEnd};
+use host::nft::{Expression, Nftables, Source, tunnel};
+use host::route::{self, MAIN_TABLE, PROTOCOL, Route};
+use host::{Error, Family};
+use sys::netns::Netns;
+
+use crate::{add_address, ip, run, two_namespaces, veth};
+
+const ADDRESSES: [&str; 4] = ["10.9.0.1", "fd00:9::1", "10.8.0.1", "fe80::9"];
+
+/// What the stock `wg-quick` makes for an interface `NAME` with these addresses and the mark 51820.
+const STOCK: &str = "
+add table FAMILY wg-quick-NAME
+add chain FAMILY wg-quick-NAME preraw { type filter hook prerouting priority -300; }
+add chain FAMILY wg-quick-NAME premangle { type filter hook prerouting priority -150; }
+add chain FAMILY wg-quick-NAME postmangle { type filter hook postrouting priority -150; }
+RULES
+add rule FAMILY wg-quick-NAME postmangle meta l4proto udp mark 51820 ct mark set mark
+add rule FAMILY wg-quick-NAME premangle meta l4proto udp meta mark set ct mark
+";
+
+fn stock(family: &str, name: &str) -> String {
+    let rules = ADDRESSES
+        .iter()
+        .filter(|address| address.contains(':') == (family == "ip6"))
+        .map(|address| {
+            format!(
+                "add rule {family} wg-quick-{name} preraw iifname != \"{name}\" {family} daddr {address} \
+                 fib saddr type != local drop"
+            )
+        });
+    let rules: Vec<String> = rules.collect();
+    STOCK
+        .replace("FAMILY", family)
+        .replace("NAME", name)
+        .replace("RULES", &rules.join("\n"))
+}
+
+/// All rules of a namespace, as `nft` words them.
+fn listing(namespace: &Netns) -> Option<String> {
+    run(namespace, "nft list ruleset", "")
+}
+
+fn open(namespace: &Netns) -> Nftables {
+    namespace.run(Nftables::open).unwrap().unwrap()
+}
+
+fn addresses() -> Vec<IpAddr> {
+    ADDRESSES.map(ip).to_vec()
+}
+
+#[test]
+fn the_tables_are_word_for_word_those_of_the_stock_program() -> Result<(), Error> {
+    let Some([(here, _), (there, _)]) = two_namespaces() else {
+        return Ok(());
+    };
+    for name in ["wg0", "fifteen-letters"] {
+        let script = stock("ip6", name) + &stock("ip", name);
+        let Some(_) = run(&there, "nft -f -", &script) else {
+            return Ok(());
+        };
+        let table = |family| tunnel::table(family, name, &addresses(), 51_820);
+        open(&here).replace(&[table(Family::V6)?, table(Family::V4)?])?;
+        let listed = listing(&here).unwrap();
+        assert!(listed.contains("10.8.0.1") && listed.contains("fe80::9"), "{listed}");
+        assert_eq!(listed, listing(&there).unwrap());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_table_is_replaced_as_a_whole_and_deleted_by_its_name_only() -> Result<(), Error> {
+    let Some([(here, _), (there, _)]) = two_namespaces() else {
+        return Ok(());
+    };
+    let mut nftables = open(&here);
+    let name = tunnel::table_name("wg0")?;
+    nftables.delete(&name)?;
+    assert!(!nftables.exists(Family::V4, &name)?);
+    let neighbour = tunnel::table(Family::V4, "wg01", &addresses(), 7)?;
+    nftables.replace(std::slice::from_ref(&neighbour))?;
+    let alone = listing(&here);
+
+    let first = tunnel::table(Family::V4, "wg0", &addresses(), 1)?;
+    let second = tunnel::table(Family::V4, "wg0", &addresses()[..1], 2)?;
+    nftables.replace(std::slice::from_ref(&first))?;
+    assert!(nftables.exists(Family::V4, &name)?);
+    assert!(!nftables.exists(Family::V6, &name)?);
+    nftables.replace(std::slice::from_ref(&second))?;
+    open(&there).replace(&[neighbour, second])?;
+    assert_eq!(listing(&here), listing(&there));
+
+    nftables.delete(&name)?;
+    nftables.delete(&name)?;
+    assert!(!nftables.exists(Family::V4, &name)?);
+    assert_eq!(listing(&here), alone);
+    Ok(())
+}
+
+#[test]
+fn a_batch_that_is_refused_changes_nothing_and_the_socket_goes_on() -> Result<(), Error> {
+    let Some([(here, _), _]) = two_namespaces() else {
+        return Ok(());
+    };
+    let mut nftables = open(&here);
+    let good = tunnel::table(Family::V4, "wg0", &addresses(), 1)?;
+    let mut bad = tunnel::table(Family::V6, "wg0", &addresses(), 1)?;
+    nftables.replace(std::slice::from_ref(&good))?;
+    let before = listing(&here);
+    let too_much = Expression::Load(Source::Header { offset: 0, len: 65 });
+    bad.chains[1].rules.push(vec![too_much]);
+    let other = tunnel::table(Family::V4, "wg0", &[], 9)?;
+    let refused = nftables.replace(&[other, bad]).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("cannot set the nftables tables ip wg-quick-wg0, ip6 wg-quick-wg0: "),
+        "{refused}"
+    );
+    assert_eq!(listing(&here), before);
+    assert!(nftables.exists(Family::V4, &good.name)?);
+    assert!(!nftables.exists(Family::V6, &good.name)?);
+    nftables.delete(&good.name)
+}
+
+#[test]
+fn a_packet_to_the_tunnel_that_comes_by_another_interface_is_dropped() -> Result<(), Error> {
+    let Some([(here, mut near), (there, mut far)]) = two_namespaces() else {
+        return Ok(());
+    };
+    let end = |name, namespace| VethEnd { name, namespace };
+    link::create_veth(&mut near, end("va", None), end("vb", Some(there.as_fd())))?;
+    let (a, b) = (link::index(&mut near, "va")?, link::index(&mut far, "vb")?);
+    link::set_up(&mut near, a)?;
+    link::set_up(&mut far, b)?;
+    let loopback = link::index(&mut near, "lo")?;
+    link::set_up(&mut near, loopback)?;
+    let tunnel = veth(&mut near, "wg0", "peer")?;
+    for (lan, peer, address, prefix_len) in [
+        ("192.0.2.1", "192.0.2.2", "10.9.0.1", 24),
+        ("fd01::1", "fd01::2", "fd00:9::1", 64),
+    ] {
+        add_address(&mut near, a, lan, prefix_len)?;
+        add_address(&mut far, b, peer, prefix_len)?;
+        add_address(&mut near, tunnel, address, prefix_len)?;
+        let way_in = Route {
+            destination: ip(address),
+            prefix_len: if ip(address).is_ipv4() { 32 } else { 128 },
+            gateway: Some(ip(lan)),
+            link: b,
+            table: MAIN_TABLE,
+            protocol: PROTOCOL,
+        };
+        route::add(&mut far, way_in)?;
+        let socket = |namespace: &Netns, at| namespace.run(|| UdpSocket::bind((ip(at), 0))).unwrap().unwrap();
+        let (inside, beside, outside) = (socket(&here, address), socket(&here, lan), socket(&there, peer));
+        for socket in [&inside, &beside] {
+            socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        }
+        let arrives = |from: &UdpSocket, to: &UdpSocket| {
+            from.send_to(b"x", to.local_addr().unwrap()).unwrap();
+            to.recv(&mut [0; 8]).is_ok()
+        };
+
+        assert!(arrives(&outside, &inside), "{address} before");
+        let family = Family::of(ip(address));
+        let mut nftables = open(&here);
+        nftables.replace(&[tunnel::table(family, "wg0", &[ip(address)], 51_820)?])?;
+        assert!(!arrives(&outside, &inside), "{address} is guarded");
+        assert!(arrives(&outside, &beside), "{lan} is not");
+        assert!(arrives(&beside, &inside), "the host itself may");
+        nftables.delete(&tunnel::table_name("wg0")?)?;
+        assert!(arrives(&outside, &inside), "{address} after");
+    }
+    Ok(())
+}
