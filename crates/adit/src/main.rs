@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `aditd` | an interface with its engine, for wg-quick and the like |
 //! | `wg` | shows and changes interfaces |
+//! | `wg-quick` | brings a tunnel up from its file, and takes it down |
 //! | any other | `adit` with its sub-commands |
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ mod names;
 mod super_packets;
 mod try_tunnel;
 mod wg;
+mod wg_quick;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -33,6 +35,23 @@ struct Adit {
 enum Command {
     /// Try the engine on this machine: two ends in private network namespaces, real packets between them
     Try(try_tunnel::Args),
+    /// Bring a tunnel up from its file
+    Up {
+        /// The name of the interface, whose file is /etc/wireguard/NAME.conf, or the path of a file NAME.conf
+        tunnel: OsString,
+    },
+    /// Take down a tunnel that `up` or the stock wg-quick brought up
+    Down {
+        /// As for `up`
+        tunnel: OsString,
+    },
+    /// Bring tunnels up and down with the words of the stock `wg-quick`
+    #[command(disable_help_flag = true)]
+    WgQuick {
+        /// What `wg-quick` takes; see `adit wg-quick help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Show and change WireGuard interfaces, as the stock `wg` does
     #[command(disable_help_flag = true)]
     Wg {
@@ -46,12 +65,16 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     match role(arguments.first()).and_then(OsStr::to_str) {
         Some("aditd") => return aditd::main(&arguments),
+        Some("wg-quick") => return wg_quick::main(arguments.get(1..).unwrap_or_default()),
         Some("wg") => return wg::main(arguments.get(1..).unwrap_or_default()),
         _ => {}
     }
     match parse::<Adit>(&arguments).map(|adit| adit.command) {
         Ok(Command::Try(options)) => try_tunnel::run(&options),
         Ok(Command::Wg { arguments }) => wg::main(&arguments),
+        Ok(Command::WgQuick { arguments }) => wg_quick::main(&arguments),
+        Ok(Command::Up { tunnel }) => wg_quick::main(&["up".into(), tunnel]),
+        Ok(Command::Down { tunnel }) => wg_quick::main(&["down".into(), tunnel]),
         Err(code) => code,
     }
 }

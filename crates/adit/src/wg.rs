@@ -89,6 +89,8 @@ const COMMANDS: [Command; 9] = [
     },
 ];
 
+pub(crate) use resolve::look_up;
+
 /// Runs the program under this name; `arguments` come after the name.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     match run(arguments) {

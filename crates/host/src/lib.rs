@@ -16,6 +16,7 @@ pub mod netlink;
 pub mod nft;
 pub mod route;
 pub mod rule;
+pub mod setup;
 pub mod sysctl;
 pub mod wireguard;
 

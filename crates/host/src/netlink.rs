@@ -48,7 +48,7 @@ impl Error {
     }
 
     /// Tells whether the errno is this one.
-    pub(crate) fn is(&self, errno: Errno) -> bool {
+    pub fn is(&self, errno: Errno) -> bool {
         self.raw_os_error() == Some(errno.raw_os_error())
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn addresses(mut names: BTreeSet<Endpoint>) -> Result<Vec<(Endpoint, 
 }
 
 /// Asks for each name once, many at a time.
-fn look_up(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, Result<SocketAddr, resolve::Failure>)> {
+pub(crate) fn look_up(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, Result<SocketAddr, resolve::Failure>)> {
     let names: Vec<&Endpoint> = names.iter().collect();
     let ask = |name: &Endpoint| resolve::udp(&name.host, name.port);
     let mut answers = Vec::with_capacity(names.len());

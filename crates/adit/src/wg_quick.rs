@@ -1,0 +1,82 @@
+//! `wg-quick`: brings a whole tunnel up from its file and takes it down again, without bash, iproute2, nft or iptables.
+//!
+//! What is made is written to a journal before it is made ([`journal`]): a failed or killed `up` is undone from there, and `down`
+//! undoes what `up` did, whatever the file says by then.
+
+mod dns;
+mod down;
+mod engine;
+mod file;
+mod hooks;
+mod journal;
+mod mtu;
+mod names;
+mod strip;
+mod up;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use host::Error;
+
+/// Why a command did not do its work, and the exit status: that of the command that failed, else 1.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    status: u8,
+}
+
+type Outcome = Result<(), Failure>;
+
+impl Failure {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            status: 1,
+        }
+    }
+}
+
+/// With the exit status of `ip` for what the kernel refuses.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            message: error.to_string(),
+            status: 2,
+        }
+    }
+}
+
+const USAGE: &str = "Usage: wg-quick [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
+
+  CONFIG_FILE is a configuration file, whose filename is the interface name
+  followed by `.conf'. Otherwise, INTERFACE is an interface name, with
+  configuration found at /etc/wireguard/INTERFACE.conf.";
+
+/// Runs the program under this name; `arguments` come after the name.
+pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
+    let words: Vec<Option<&str>> = arguments.iter().map(|word| word.to_str()).collect();
+    let outcome = match words.as_slice() {
+        [Some("-h" | "--help" | "help")] => {
+            eprintln!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        [Some("up"), Some(what)] => file::find(what).and_then(|file| up::run(&file)),
+        [Some("down"), Some(what)] => file::find(what).and_then(|file| down::run(&file)),
+        [Some("strip"), Some(what)] => file::find(what).and_then(|file| strip::run(&file)),
+        [Some("save"), Some(_)] => Err(Failure::new("save: not yet: use the stock wg-quick")),
+        // Not for people: see `names`.
+        [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { message, status }) => {
+            eprintln!("wg-quick: {message}");
+            ExitCode::from(status)
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! `wg-quick down`, and the way back of an `up` that failed.
+
+use conf::quick::Stage;
+use host::setup::{Host, Item};
+use host::wireguard;
+use host::{Error, Family, Netlink, link, route, rule};
+use rustix::io::Errno;
+
+use super::file::File;
+use super::journal::{self, Journal, Lock};
+use super::{Failure, Outcome, dns, hooks};
+
+pub(super) fn run(file: &File) -> Outcome {
+    let interface = &file.interface;
+    let journal = match Journal::read(interface)? {
+        Some(journal) => journal,
+        None => found(file)?,
+    };
+    hooks::run(interface, journal.pre_down.iter().map(String::as_str))?;
+    undo(interface, &journal, &journal::lock()?)?;
+    hooks::run(interface, journal.post_down.iter().map(String::as_str))
+}
+
+/// Takes away all that a journal names, whatever of it is there, the interface included.
+///
+/// Goes on after a failure, and tells the first one at the end; the journal stays then, for another try.
+pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome {
+    let mut first = None;
+    let mut note = |result: Result<(), Error>| {
+        if let Err(error) = result {
+            first.get_or_insert(error);
+        }
+    };
+    let mut host = Host::open(interface)?;
+    let mark_is_needed = Journal::others(interface)?
+        .iter()
+        .any(|other| other.items.iter().any(|item| matches!(item, Item::ValidMark { .. })));
+    for item in journal.items.iter().rev() {
+        match item {
+            // They go with the interface.
+            Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => {}
+            Item::ValidMark { .. } if mark_is_needed => {}
+            Item::Rule(_) | Item::ValidMark { .. } | Item::Firewall { .. } => note(host.unmake(item)),
+        }
+    }
+    note(delete_link(interface));
+    if let Some(record) = &journal.dns {
+        dns::unset(record);
+    }
+    match first {
+        Some(error) => Err(error.into()),
+        None => journal.remove(),
+    }
+}
+
+fn delete_link(interface: &str) -> Result<(), Error> {
+    let mut netlink = Netlink::open()?;
+    let index = match link::index(&mut netlink, interface) {
+        Err(error) if error.is(Errno::NODEV) => return Ok(()),
+        index => index?,
+    };
+    eprintln!("[#] ip link delete dev {interface}");
+    link::delete(&mut netlink, index)
+}
+
+/// Returns what the stock tool made around an interface; commands and servers are those that the file names now.
+fn found(file: &File) -> Result<Journal, Failure> {
+    let interface = &file.interface;
+    let names = wireguard::interfaces().map_err(|error| Failure::new(format!("cannot list interfaces: {error}")))?;
+    if !names.contains(interface) {
+        return Err(Failure::new(format!("`{interface}' is not a WireGuard interface")));
+    }
+    let (_, quick) = file.read()?;
+    let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
+    let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
+    journal.dns = dns::record(interface, &quick);
+    let status = wireguard::open(interface).and_then(|mut device| device.status());
+    let status = status.map_err(|error| Failure::new(format!("cannot read {interface}: {error}")))?;
+    if status.fwmark != 0 {
+        journal.items = rules(&mut Netlink::open()?, status.fwmark)?;
+        journal.items.push(Item::Firewall {
+            family: Family::V4,
+            mark: status.fwmark,
+            addresses: Vec::new(),
+        });
+    }
+    Ok(journal)
+}
+
+/// Returns the rules by which packets without the mark look into the table of that number, each with the rule before it that leaves
+/// the default route out of the main table; other tunnels have such rules of their own.
+fn rules(netlink: &mut Netlink, mark: u32) -> Result<Vec<Item>, Error> {
+    let mut found = Vec::new();
+    for family in Family::BOTH {
+        let rules = rule::list(netlink, family)?;
+        for rule in rules
+            .iter()
+            .filter(|rule| rule.table == mark && rule.unless_fwmark == Some(mark))
+        {
+            let before = |other: &&rule::Rule| {
+                other.table == route::MAIN_TABLE
+                    && other.suppress_prefix_len == Some(0)
+                    && other.priority < rule.priority
+            };
+            found.extend(
+                rules
+                    .iter()
+                    .filter(before)
+                    .max_by_key(|rule| rule.priority)
+                    .copied()
+                    .map(Item::Rule),
+            );
+            found.push(Item::Rule(*rule));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,46 @@
+//! Who runs the interface: the kernel if it can, else an engine in userspace.
+
+use std::env;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use host::{Netlink, link};
+use rustix::io::Errno;
+
+use super::Failure;
+
+/// Names another engine than ours.
+const ENGINE: &str = "WG_QUICK_USERSPACE_IMPLEMENTATION";
+
+/// Makes an interface.
+pub(super) fn create(interface: &str) -> Result<(), Failure> {
+    eprintln!("[#] ip link add dev {interface} type wireguard");
+    match link::create_wireguard(&mut Netlink::open()?, interface) {
+        Err(error) if error.is(Errno::OPNOTSUPP) => start(interface),
+        created => Ok(created?),
+    }
+}
+
+/// Starts an engine, which goes to the background once the interface is there.
+fn start(interface: &str) -> Result<(), Failure> {
+    let mut command = match env::var_os(ENGINE).filter(|program| !program.is_empty()) {
+        Some(program) => Command::new(program),
+        None => {
+            let mut own = Command::new("/proc/self/exe");
+            own.arg0("aditd");
+            own
+        }
+    };
+    let program = match command.get_program().to_str() {
+        Some("/proc/self/exe") | None => "aditd".to_owned(),
+        Some(program) => program.to_owned(),
+    };
+    eprintln!("[#] {program} {interface}");
+    let status = command.arg(interface).status();
+    let status = status.map_err(|error| Failure::new(format!("cannot run {program}: {error}")))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("{program} did not start: {status}")))
+    }
+}

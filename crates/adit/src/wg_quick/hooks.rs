@@ -1,0 +1,47 @@
+//! The commands of PreUp, PostUp, PreDown and PostDown.
+
+use std::env;
+use std::process::{Command, ExitStatus};
+
+use super::Failure;
+
+/// Runs commands one after the other, `%i` in them being the interface. The first that fails ends it.
+pub(super) fn run<'a>(interface: &str, hooks: impl IntoIterator<Item = &'a str>) -> Result<(), Failure> {
+    for hook in hooks {
+        let line = hook.replace("%i", interface);
+        eprintln!("[#] {line}");
+        let status = shell(&line)?;
+        if !status.success() {
+            return Err(Failure {
+                message: format!("the command failed: {line}"),
+                status: status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The stock tool has its commands read by bash; what is written for another shell works there, too.
+fn shell(line: &str) -> Result<ExitStatus, Failure> {
+    let mut failure = None;
+    for shell in ["bash", "sh"] {
+        let mut command = Command::new(shell);
+        command.args(["-c", line]).env("LC_ALL", "C");
+        if let Some(path) = path_with_us_first() {
+            command.env("PATH", path);
+        }
+        match command.status() {
+            Ok(status) => return Ok(status),
+            Err(error) => failure = Some(Failure::new(format!("cannot run {shell}: {error}"))),
+        }
+    }
+    Err(failure.unwrap_or_else(|| Failure::new("there is no shell")))
+}
+
+/// So that `wg` in a command is the one beside this program.
+fn path_with_us_first() -> Option<std::ffi::OsString> {
+    let own = env::args_os().next().map(std::path::PathBuf::from)?;
+    let own = own.parent().filter(|folder| folder.is_absolute())?.to_owned();
+    let path = env::var_os("PATH")?;
+    env::join_paths(std::iter::once(own).chain(env::split_paths(&path))).ok()
+}

@@ -1,0 +1,145 @@
+//! What `up` made, on disk, so that it can be undone: by `down`, or after `up` was killed half-way.
+//!
+//! An item is written down before it is made; unmaking one that was not made does nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use host::setup::Item;
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+
+const DIRECTORY: &str = "/run/adit";
+const VERSION: u32 = 1;
+
+/// What one interface has on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Journal {
+    version: u32,
+    interface: String,
+    /// Whether `up` came to its end.
+    pub(super) complete: bool,
+    /// In the order in which they were made.
+    pub(super) items: Vec<Item>,
+    /// The name that resolvconf knows our servers by, if it was given some.
+    pub(super) dns: Option<String>,
+    /// Commands for before the end.
+    pub(super) pre_down: Vec<String>,
+    /// Commands for after the end.
+    pub(super) post_down: Vec<String>,
+}
+
+impl Journal {
+    pub(super) const fn new(interface: String, pre_down: Vec<String>, post_down: Vec<String>) -> Self {
+        Self {
+            version: VERSION,
+            interface,
+            complete: false,
+            items: Vec::new(),
+            dns: None,
+            pre_down,
+            post_down,
+        }
+    }
+
+    /// Reads that of an interface; `None` if there is none.
+    pub(super) fn read(interface: &str) -> Result<Option<Self>, Failure> {
+        let path = path(interface);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            text => text.map_err(|error| failure("read", &path, &error))?,
+        };
+        let journal: Self = serde_json::from_slice(&text).map_err(|error| failure("understand", &path, &error))?;
+        if journal.version != VERSION || journal.interface != interface {
+            return Err(failure("understand", &path, &"it is of another program"));
+        }
+        Ok(Some(journal))
+    }
+
+    /// Reads those of all other interfaces.
+    pub(super) fn others(interface: &str) -> Result<Vec<Self>, Failure> {
+        let entries = match fs::read_dir(DIRECTORY) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| failure("read", Path::new(DIRECTORY), &error))?,
+        };
+        let names = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        let names = names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned));
+        let others = names.filter(|name| name != interface);
+        others.filter_map(|name| Self::read(&name).transpose()).collect()
+    }
+
+    /// Writes it in place of the one before.
+    pub(super) fn write(&self) -> Result<(), Failure> {
+        let path = path(&self.interface);
+        let temporary = path.with_extension("json.new");
+        let text = serde_json::to_vec(self).map_err(|error| failure("write", &path, &error))?;
+        let write = || -> io::Result<()> {
+            let _ = fs::remove_file(&temporary);
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|error| failure("write", &path, &error))
+    }
+
+    /// Writes an item down, and then makes it.
+    pub(super) fn make(&mut self, item: Item, host: &mut host::setup::Host) -> Result<(), Failure> {
+        eprintln!("[#] {item}{}", suffix(&item, &self.interface));
+        self.items.push(item.clone());
+        self.write()?;
+        Ok(host.make(&item)?)
+    }
+
+    pub(super) fn remove(&self) -> Result<(), Failure> {
+        let path = path(&self.interface);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|error| failure("remove", &path, &error)),
+        }
+    }
+}
+
+/// The interface of a command that needs one.
+fn suffix(item: &Item, interface: &str) -> String {
+    match item {
+        Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => format!(" dev {interface}"),
+        Item::Rule(_) | Item::ValidMark { .. } | Item::Firewall { .. } => String::new(),
+    }
+}
+
+/// Keeps two programs from making the same interface, choosing the same table, or undoing what the other is about to do, until it is
+/// dropped. Not to be held while commands of a file run: they may bring up another tunnel.
+pub(super) struct Lock(#[expect(dead_code, reason = "the lock goes with the file")] File);
+
+pub(super) fn lock() -> Result<Lock, Failure> {
+    let directory = fs::DirBuilder::new().recursive(true).mode(0o700).create(DIRECTORY);
+    directory.map_err(|error| failure("make", Path::new(DIRECTORY), &error))?;
+    let path = Path::new(DIRECTORY).join("lock");
+    let open = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path);
+    let file = open.map_err(|error| failure("open", &path, &error))?;
+    file.lock().map_err(|error| failure("lock", &path, &error))?;
+    Ok(Lock(file))
+}
+
+fn path(interface: &str) -> PathBuf {
+    Path::new(DIRECTORY).join(format!("{interface}.json"))
+}
+
+fn failure(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Failure {
+    Failure::new(format!("cannot {what} `{}': {why}", path.display()))
+}

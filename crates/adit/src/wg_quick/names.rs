@@ -1,0 +1,89 @@
+//! Names of endpoints: an interface comes up without those that nobody knows yet, and gets them when somebody does.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use conf::uapi::{PeerChange, SetRequest};
+use conf::wg::value::Endpoint;
+use host::wireguard;
+
+use super::file::File;
+use super::{Failure, Outcome};
+use crate::wg::look_up;
+
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Asks for all names once, and tells which are not known.
+pub(super) fn known(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, SocketAddr)> {
+    let mut known = Vec::new();
+    for (name, answer) in look_up(names) {
+        match answer {
+            Ok(address) => known.push((name, address)),
+            Err(failure) => eprintln!("{}: `{name}'; it is asked for again in the background", failure.reason),
+        }
+    }
+    known
+}
+
+/// Starts a program that asks on until all names are known.
+pub(super) fn look_up_in_background(file: &File) -> Outcome {
+    let path = std::path::absolute(&file.path);
+    let path = path.map_err(|error| Failure::new(format!("cannot find `{}': {error}", file.path.display())))?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("wg-quick").arg("resolve").arg(path).process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let started = command.spawn();
+    started
+        .map(drop)
+        .map_err(|error| Failure::new(format!("cannot look up names in the background: {error}")))
+}
+
+/// Gives peers that have no endpoint the one that the file names, as soon as it is known. Ends with the interface.
+pub(super) fn set_when_known(file: &File) -> Outcome {
+    let interface = &file.interface;
+    let mut wait = FIRST_WAIT;
+    loop {
+        thread::sleep(wait);
+        wait = wait.mul_f64(1.5).min(LONGEST_WAIT);
+        let device = wireguard::open(interface).and_then(|mut device| device.status());
+        let Ok(status) = device else { return Ok(()) };
+        let without = |peer: &&conf::wg::file::Peer| {
+            let mut live = status.peers.iter();
+            live.any(|live| live.public_key == peer.public_key.value && live.endpoint.is_none())
+        };
+        let (config, _) = file.read()?;
+        let waiting: Vec<_> = config
+            .peers
+            .iter()
+            .filter(without)
+            .filter(|peer| peer.endpoint.is_some())
+            .collect();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let names = waiting
+            .iter()
+            .filter_map(|peer| Some(peer.endpoint.as_ref()?.value.clone()))
+            .collect();
+        let known = known(&names);
+        let mut request = SetRequest::default();
+        for peer in waiting {
+            let name = peer.endpoint.as_ref().map(|endpoint| &endpoint.value);
+            if let Some((_, address)) = known.iter().find(|(known, _)| Some(known) == name) {
+                request.peers.push(PeerChange {
+                    update_only: true,
+                    endpoint: Some(*address),
+                    ..PeerChange::new(peer.public_key.value)
+                });
+            }
+        }
+        if !request.peers.is_empty() {
+            let _ = wireguard::open(interface).and_then(|mut device| device.change(&request));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The routes into a tunnel, and the rules by which a default route leaves alone what the tunnel itself sends.
+//!
+//! A default route is in a table of its own. Packets with the mark of the tunnel, the encrypted ones, do not look there;
+//! others first see the main table without its default route, so that local networks stay reachable.
+
+use std::net::IpAddr;
+
+use conf::prefix::Prefix;
+
+use super::Item;
+use crate::route::{self, MAIN_TABLE};
+use crate::rule::{self, Rule};
+use crate::{Error, Family, Netlink};
+
+/// The first number that is tried for a table and mark of a default route: the usual port.
+const FIRST_MARK: u32 = 51820;
+/// The rule by which the kernel looks at the main table.
+const MAIN_RULE_PRIORITY: u32 = 32_766;
+
+/// Returns the first number from 51820 on that is no table in use, by routes or by rules, and no mark of `taken`.
+///
+/// # Errors
+///
+/// A failure of the socket; `NotFound` when none is free.
+pub fn free_mark(netlink: &mut Netlink, taken: &[u32]) -> Result<u32, Error> {
+    let mut rules = Vec::new();
+    for family in Family::BOTH {
+        rules.extend(rule::list(netlink, family)?);
+    }
+    let in_use = |mark| {
+        rules
+            .iter()
+            .any(|rule| rule.table == mark || rule.unless_fwmark == Some(mark))
+    };
+    for mark in FIRST_MARK..u32::MAX {
+        if !taken.contains(&mark) && !in_use(mark) && route::is_table_empty(netlink, mark)? {
+            return Ok(mark);
+        }
+    }
+    Err(Error::new(
+        "find a free routing table",
+        std::io::ErrorKind::NotFound.into(),
+    ))
+}
+
+/// Returns what leads to allowed IPs, the longest prefixes first.
+///
+/// With a `table` every route is in there. Without one routes are in the main table, if no address of the interface leads there
+/// already, and default routes in a table of their own, whose number and mark `mark` gives when one is needed.
+///
+/// # Errors
+///
+/// That of `mark`, or a failure of the socket.
+pub fn routes(
+    netlink: &mut Netlink,
+    allowed: impl IntoIterator<Item = Prefix>,
+    addresses: &[(IpAddr, Prefix)],
+    table: Option<u32>,
+    mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
+) -> Result<Vec<Item>, Error> {
+    let mut allowed: Vec<Prefix> = allowed.into_iter().collect();
+    allowed.sort_by_key(|prefix| std::cmp::Reverse(prefix.prefix_len()));
+    let mut items: Vec<Item> = Vec::new();
+    let mut made: Vec<Prefix> = addresses.iter().map(|(_, network)| *network).collect();
+    for prefix in allowed {
+        match (table, prefix.prefix_len()) {
+            (Some(table), _) => items.push(route(prefix, table)),
+            (None, 0) => items.extend(default_route(netlink, prefix, addresses, mark)?),
+            (None, _) if made.iter().any(|made| made.covers(prefix)) => {}
+            (None, _) => {
+                made.push(prefix);
+                items.push(route(prefix, MAIN_TABLE));
+            }
+        }
+    }
+    Ok(items)
+}
+
+fn route(prefix: Prefix, table: u32) -> Item {
+    Item::Route {
+        to: prefix.into(),
+        table,
+    }
+}
+
+fn default_route(
+    netlink: &mut Netlink,
+    prefix: Prefix,
+    addresses: &[(IpAddr, Prefix)],
+    mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
+) -> Result<Vec<Item>, Error> {
+    let mark = mark(netlink)?;
+    let family = Family::of(prefix.address());
+    let [first, second] = free_priorities(netlink, family)?;
+    let rule = |priority, table| Rule {
+        family,
+        priority,
+        unless_fwmark: None,
+        table,
+        suppress_prefix_len: None,
+        protocol: route::PROTOCOL,
+    };
+    let mut items = vec![
+        Item::Firewall {
+            family,
+            mark,
+            addresses: addresses.iter().map(|(address, _)| *address).collect(),
+        },
+        route(prefix, mark),
+        Item::Rule(Rule {
+            suppress_prefix_len: Some(0),
+            ..rule(first, MAIN_TABLE)
+        }),
+        Item::Rule(Rule {
+            unless_fwmark: Some(mark),
+            ..rule(second, mark)
+        }),
+    ];
+    if family == Family::V4 {
+        let before = super::valid_mark()?;
+        items.insert(1, Item::ValidMark { before });
+    }
+    Ok(items)
+}
+
+/// Returns two priorities in a row before all rules but the one for local addresses, as the kernel itself gives them out.
+fn free_priorities(netlink: &mut Netlink, family: Family) -> Result<[u32; 2], Error> {
+    let priorities = rule::priorities(netlink, family)?;
+    let first = priorities.into_iter().filter(|&priority| priority > 0).min();
+    let before = first.unwrap_or(MAIN_RULE_PRIORITY);
+    Ok([before.saturating_sub(2).max(1), before.saturating_sub(1).max(1)])
+}

@@ -1,0 +1,106 @@
+//! `wg-quick` of adit beside the stock one: the same file makes the same machine, and leaves the same machine.
+
+#[path = "wg_quick/differences.rs"]
+mod differences;
+#[path = "wg_quick/world.rs"]
+mod world;
+
+use world::{Tool, World};
+
+const A: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
+const B: &str = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=";
+const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+
+/// The lines of a file after `[Interface]` with a private key; `{A}` and `{B}` are public keys of peers.
+const FILES: [&str; 40] = [
+    "",
+    "Address = 10.9.0.2/24",
+    "Address = 10.9.0.2",
+    "Address = 10.9.0.2/24, fd09::2/64",
+    "Address = 10.9.0.2/24 10.9.1.2/32,fd09::2",
+    "Address = 10.9.0.2/24\nAddress = fd09::2/64\nListenPort = 12345\nFwMark = 0x77",
+    "address=10.9.0.2/24\nMTU = 1300",
+    "Address = 10.9.0.2/24\nMTU = 1300\nmtu = 1380",
+    "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.9.0.1/32",
+    "Address = 10.9.0.2/32\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.9.0.1/32, 10.0.0.0/8, 172.16.0.0/12",
+    "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.0.0.0/8\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.1.0.0/16, fd01::/16",
+    "Address = fd09::2/64\n[Peer]\nPublicKey = {A}\nAllowedIPs = fd09::/16, fd09::1/128",
+    "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.77:51820",
+    "Address = fd09::2/64\n[Peer]\nPublicKey = {A}\nAllowedIPs = ::/0\nEndpoint = [2001:db8::77]:51820",
+    "Address = 10.9.0.2/24, fd09::2/64\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0\nEndpoint = 192.0.2.77:51820",
+    "Address = 10.9.0.2/24, fd09::2/64\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0, 10.1.0.0/16\nPersistentKeepalive = 25",
+    "Address = 10.9.0.2/24\nFwMark = 1234\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0",
+    "Address = 10.9.0.2/24\nTable = off\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, 10.1.0.0/16",
+    "Address = 10.9.0.2/24\nTable = auto\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/1, 128.0.0.0/1",
+    "Address = 10.9.0.2/24\nTable = 1234\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0, 10.1.0.0/16",
+    "Address = 10.9.0.2/24\nTable = 0x4d2\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16, fd01::/16",
+    "Address = 10.9.0.2/24\nTable = main\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16",
+    "Address = 10.9.0.2/24\nDNS = 10.9.0.1",
+    "Address = 10.9.0.2/24\nDNS = 10.9.0.1, fd09::1\nDNS = corp.example, example.com",
+    "Address = 10.9.0.2/24\nPreUp = echo a %i >> /run/wireguard/log\nPostUp = echo b %i%i >> /run/wireguard/log\nPreDown = echo c >> /run/wireguard/log\nPostDown = echo d >> /run/wireguard/log",
+    "Address = 10.9.0.2/24\nPostUp = echo one >> /run/wireguard/log\nPostUp = echo two >> /run/wireguard/log\nPostUp = ip -4 addr show dev %i | grep -c inet >> /run/wireguard/log",
+    "Address = 10.9.0.2/24\nPostUp = [[ %i == wg* ]] && echo bash >> /run/wireguard/log",
+    "Address = 10.9.0.2/24\nPostUp = iptables -A FORWARD -i %i -j ACCEPT; iptables -t nat -A POSTROUTING -o v0 -j MASQUERADE\nPostDown = iptables -D FORWARD -i %i -j ACCEPT; iptables -t nat -D POSTROUTING -o v0 -j MASQUERADE",
+    "Address = 10.9.0.2/24\nPostUp = false",
+    "Address = 10.9.0.2/24\nDNS = 10.9.0.1\nPostUp = exit 3\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0",
+    "Address = 10.9.0.2/24\nPreDown = exit 5",
+    "Address = nonsense",
+    "Address = 10.9.0.2/33",
+    "Nonsense = 1",
+    "Address = 10.9.0.2/24\nSaveConfig = maybe",
+    "Address = 10.9.0.2/24\n[Peer]\nAllowedIPs = 10.1.0.0/16",
+    "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 192.0.2.0/24",
+    "Address = 10.9.0.2/24 # comment\n# Address = 10.9.9.9\n  DNS=10.9.0.1#x\n[peer]\npublickey={A}\nallowedips=10.1.0.0/16",
+    "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16\nEndpoint = localhost:51820",
+    "Address = 10.9.0.2/24\nSaveConfig = false\nTable = off\nDNS = 10.9.0.1\nMTU = 9000",
+];
+
+fn filled(lines: &str) -> String {
+    let lines = lines.replace("{A}", A).replace("{B}", B);
+    format!("[Interface]\nPrivateKey = {KEY}\n{lines}\n")
+}
+
+/// What a tool makes of a file, step by step.
+fn story(tool: Tool, file: &str) -> Option<Vec<String>> {
+    let world = World::new()?;
+    world.write(&filled(file));
+    let mut story = Vec::new();
+    for command in ["up", "down"] {
+        let status = world.run(tool, &format!("{command} wg0")).status.code();
+        let state = if command == "up" && status == Some(0) {
+            world.state()
+        } else {
+            world.settled()
+        };
+        story.push(format!("{command}: {status:?}\n{state}"));
+    }
+    Some(story)
+}
+
+#[test]
+fn a_file_makes_the_same_machine_and_leaves_the_same() {
+    let stories = std::thread::scope(|scope| {
+        let threads: Vec<_> = FILES
+            .chunks(FILES.len().div_ceil(4))
+            .map(|files| {
+                scope.spawn(move || {
+                    let both = |file: &&'static str| Some((*file, story(Tool::Ours, file)?, story(Tool::Stock, file)?));
+                    files.iter().map(both).collect::<Option<Vec<_>>>()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect::<Option<Vec<_>>>()
+    });
+    let mut wrong = String::new();
+    for (file, ours, stock) in stories.unwrap_or_default().into_iter().flatten() {
+        for (ours, stock) in ours.iter().zip(&stock) {
+            if ours != stock {
+                wrong += &format!("=== {file}\n--- ours, {ours}\n--- stock, {stock}\n");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}

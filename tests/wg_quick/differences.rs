@@ -1,0 +1,146 @@
+//! Each tool takes down what the other brought up; and where adit is better than the stock tool, and stays so.
+
+use super::world::{Tool, World};
+use super::{A, filled};
+
+const FULL: &str = "Address = 10.9.0.2/24, fd09::2/64\nDNS = 10.9.0.1\nPreDown = echo down %i >> /run/wireguard/log\n\
+                    [Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0, 10.1.0.0/16\n";
+
+#[test]
+fn each_tool_takes_down_what_the_other_brought_up() {
+    for (first, second) in [(Tool::Ours, Tool::Stock), (Tool::Stock, Tool::Ours)] {
+        let Some(world) = World::new() else { return };
+        let before = world.state();
+        world.write(&filled(FULL));
+        world.ok(first, "up wg0");
+        world.ok(second, "down wg0");
+        world.sh("grep -q 'down wg0' /run/wireguard/log && rm /run/wireguard/log");
+        assert_eq!(world.settled(), before, "{first:?} up, {second:?} down");
+        world.ok(first, "up wg0");
+        world.ok(first, "down wg0");
+    }
+}
+
+#[test]
+fn full_tunnels_come_and_go_in_any_order() {
+    let Some(world) = World::new() else { return };
+    let before = world.state();
+    let full = |port: u16| format!("ListenPort = {port}\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0\n");
+    for (interface, port) in [("wg0", 1), ("wg1", 2), ("wg2", 3)] {
+        world.write_to(interface, &filled(&full(port)));
+    }
+    let tunnels = |world: &World| {
+        world.sh("for v in 4 6; do ip -$v rule | grep -c fwmark; ip -$v rule | grep -c suppress; done; true")
+    };
+    for order in [["wg0", "wg1", "wg2"], ["wg2", "wg0", "wg1"], ["wg1", "wg2", "wg0"]] {
+        for interface in ["wg0", "wg1", "wg2"] {
+            world.ok(Tool::Ours, &format!("up {interface}"));
+        }
+        for (left, interface) in [2, 1, 0].into_iter().zip(order) {
+            assert_eq!(world.sh("cat /proc/sys/net/ipv4/conf/all/src_valid_mark"), "1");
+            world.ok(Tool::Ours, &format!("down {interface}"));
+            assert_eq!(tunnels(&world), [left.to_string().as_str(); 4].join("\n"), "{order:?}");
+        }
+        assert_eq!(world.sh("cat /proc/sys/net/ipv4/conf/all/src_valid_mark"), "0");
+        assert_eq!(world.settled(), before);
+    }
+}
+
+#[test]
+fn down_undoes_what_up_did_whatever_the_file_says_by_then() {
+    let Some(world) = World::new() else { return };
+    let before = world.state();
+    world.write(&filled(FULL));
+    world.ok(Tool::Ours, "up wg0");
+    world.write("nonsense");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(
+        world.sh("cat /run/wireguard/log; rm /run/wireguard/log"),
+        "resolvconf -a wg0 -m 0 -x\nnameserver 10.9.0.1\ndown wg0\nresolvconf -d wg0 -f"
+    );
+    assert_eq!(world.settled(), before);
+}
+
+#[test]
+fn an_up_that_was_killed_leaves_nothing_after_down() {
+    let Some(world) = World::new() else { return };
+    let before = world.state();
+    // The command kills the program that runs it.
+    world.write(&filled(&format!(
+        "{FULL}[Interface]\nPostUp = rm -f /run/wireguard/log; kill -9 $PPID\n"
+    )));
+    assert!(!world.run(Tool::Ours, "up wg0").status.success());
+    assert_ne!(world.state(), before);
+    world.ok(Tool::Ours, "down wg0");
+    world.sh("rm /run/wireguard/log");
+    assert_eq!(world.settled(), before);
+}
+
+#[test]
+fn what_an_engine_left_that_died_is_undone_by_the_next_up() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FULL));
+    world.ok(Tool::Ours, "up wg0");
+    let up = world.state();
+    world.sh("ip link delete wg0; rm /run/wireguard/log");
+    world.settled();
+    world.ok(Tool::Ours, "up wg0");
+    // What it took back is written down, too.
+    world.sh("sed -i 1d /run/wireguard/log");
+    assert_eq!(world.state(), up);
+}
+
+#[test]
+fn a_wrong_file_changes_nothing_and_says_where_it_is_wrong() {
+    let Some(world) = World::new() else { return };
+    let before = world.state();
+    world.write(&filled(
+        "Address = 10.9.0.2/24\nMTU = x\nPreUp = touch /run/wireguard/log\n[Peer]\nAllowedIP = ::/0\n",
+    ));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
+    let errors = world.errors();
+    for place in [
+        "wg0.conf:4:7: error: MTU",
+        "wg0.conf:6:2: error",
+        "wg0.conf:7:1: error: there is no key `AllowedIP'",
+    ] {
+        assert!(errors.contains(place), "{place}: {errors}");
+    }
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn a_tunnel_comes_up_before_the_name_of_its_peer_is_known() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(
+        "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16\nEndpoint = late.invalid:5\n",
+    ));
+    world.ok(Tool::Ours, "up wg0");
+    assert!(world.sh("wg show wg0 endpoints").ends_with("(none)"));
+    world.sh("cp /etc/hosts /run/wireguard/hosts; echo 192.0.2.7 late.invalid >> /run/wireguard/hosts; mount --bind /run/wireguard/hosts /etc/hosts");
+    for _ in 0..100 {
+        if world.sh("wg show wg0 endpoints").ends_with("192.0.2.7:5") {
+            world.ok(Tool::Ours, "down wg0");
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    panic!("the endpoint is still unknown");
+}
+
+/// As later versions of the stock tool do; that of Debian 12 runs these commands before there is an interface.
+#[test]
+fn pre_up_commands_find_the_interface_and_may_configure_it() {
+    let Some(world) = World::new() else { return };
+    let before = world.state();
+    world.write(&filled("PreUp = ip addr add 10.8.0.1/32 dev %i; wg set %i fwmark 99\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0\n"));
+    world.ok(Tool::Ours, "up wg0");
+    assert_eq!(
+        world.sh("wg show wg0 fwmark; ip route show table 99; ip -o -4 addr show wg0 | wc -l"),
+        "0x63\ndefault dev wg0 proto 108 scope link \n1"
+    );
+    world.ok(Tool::Ours, "down wg0");
+    world.write(&filled("PreUp = exit 7\n"));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(7));
+    assert_eq!(world.settled(), before);
+}

@@ -1,0 +1,132 @@
+//! A machine with a network around it and a resolvconf that writes down what it is told, on which either tool works; and what is to be
+//! seen of a tunnel there.
+
+use std::process::Output;
+
+use e2e::{Side, engine, needs};
+
+/// Which tool, and what runs the interface for the stock one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tool {
+    Ours,
+    Stock,
+}
+
+pub(crate) struct World {
+    side: Side,
+    folder: String,
+}
+
+const PREPARE: &str = "
+mount -t tmpfs tmpfs /etc/wireguard && chmod 700 /etc/wireguard
+mkdir -p /run/adit && mount -t tmpfs tmpfs /run/adit
+mkdir -p /run/wireguard/bin
+cat > /run/wireguard/bin/resolvconf <<'END'
+#!/bin/sh
+echo \"resolvconf $*\" >> /run/wireguard/log
+case $1 in -a) cat >> /run/wireguard/log ;; esac
+END
+chmod 755 /run/wireguard/bin/resolvconf
+ip link add v0 type veth peer name v1
+ip link set v1 up
+ip link set v0 up
+ip addr add 192.0.2.2/24 dev v0
+ip addr add 2001:db8::2/64 dev v0 nodad
+ip route add default via 192.0.2.1
+ip -6 route add default via 2001:db8::1
+";
+
+/// What is to be seen: the interface, routes and rules of both families, firewall, mark, and what commands wrote. Left out is what
+/// the kernel draws by lot, and by whom a route was made.
+const STATE: &str = "
+ip -o addr show dev wg0 2>&1 | awk '{print $3, $4}' | grep -v fe80
+ip -o link show wg0 2>&1 | grep -oE 'mtu [0-9]+|[<,]UP[>,]|does not exist'
+for v in 4 6; do echo v$v; ip -$v rule; ip -$v route show table all | grep -v fe80 | sort; done
+for f in ip ip6; do nft list table $f wg-quick-wg0 2>&1 | grep -v fe80; done
+wg show wg0 dump 2>&1 | sed 's/^\\([^\\t]*\\t[^\\t]*\\t\\)[3-6][0-9]\\{4\\}\\t/\\1random\\t/' | sed 's/\\t[0-9]*\\t[0-9]*\\(\\t[0-9a-z]*\\)$/\\1/' | sort
+cat /proc/sys/net/ipv4/conf/all/src_valid_mark
+cat /run/wireguard/log 2>/dev/null
+true
+";
+
+impl World {
+    pub(crate) fn new() -> Option<Self> {
+        let adit = needs::adit();
+        if !needs::available(&[&adit.to_string_lossy(), "wg", "wg-quick", "ip", "nft"]) {
+            return None;
+        }
+        let side = Side::new().unwrap();
+        side.sh(PREPARE).unwrap();
+        let folder = engine::link("wg-quick")
+            .parent()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        engine::link("wg");
+        engine::link("aditd");
+        Some(Self { side, folder })
+    }
+
+    pub(crate) fn write(&self, file: &str) {
+        self.write_to("wg0", file);
+    }
+
+    pub(crate) fn write_to(&self, interface: &str, file: &str) {
+        let path = format!("/proc/{}/root/etc/wireguard/{interface}.conf", self.side.pid());
+        std::fs::write(path, file).unwrap();
+    }
+
+    /// Runs `wg-quick` with words.
+    pub(crate) fn run(&self, tool: Tool, words: &str) -> Output {
+        let program = match tool {
+            Tool::Ours => format!("{}/wg-quick", self.folder),
+            Tool::Stock => "wg-quick".to_owned(),
+        };
+        // The engine stays in the background, so it must not be of those that end with the command.
+        let mut command = self.side.enter();
+        command.args([
+            "sh",
+            "-c",
+            &format!("PATH=/run/wireguard/bin:$PATH; exec {program} {words} 2> /run/wireguard/err"),
+        ]);
+        command.env("WG_QUICK_USERSPACE_IMPLEMENTATION", format!("{}/aditd", self.folder));
+        command.output().unwrap()
+    }
+
+    /// Runs `wg-quick`, which must end well.
+    pub(crate) fn ok(&self, tool: Tool, words: &str) {
+        let output = self.run(tool, words);
+        assert!(output.status.success(), "{tool:?} {words}: {}", self.errors());
+    }
+
+    /// What the last command said on standard error.
+    pub(crate) fn errors(&self) -> String {
+        self.sh("cat /run/wireguard/err")
+    }
+
+    pub(crate) fn sh(&self, line: &str) -> String {
+        self.side.sh(line).unwrap().trim_end().to_owned()
+    }
+
+    /// See [`STATE`].
+    pub(crate) fn state(&self) -> String {
+        self.side
+            .sh(STATE)
+            .unwrap()
+            .replace(" proto 108", "")
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect()
+    }
+
+    /// What the state is once the engine has noticed that its interface is gone. The stock tool leaves the switch for marks on.
+    pub(crate) fn settled(&self) -> String {
+        for _ in 0..50 {
+            if self.side.sh("ls /run/wireguard/*.sock").is_err() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        self.state().replace("\n1\n", "\n0\n")
+    }
+}
