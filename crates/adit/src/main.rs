@@ -40,6 +40,16 @@ enum Command {
         /// The name of the interface, whose file is /etc/wireguard/NAME.conf, or the path of a file NAME.conf
         tunnel: OsString,
     },
+    /// Print what `reload` would change, and change nothing
+    Plan {
+        /// As for `up`
+        tunnel: OsString,
+    },
+    /// Make a running tunnel what its file says, without touching what did not change
+    Reload {
+        /// As for `up`
+        tunnel: OsString,
+    },
     /// Take down a tunnel that `up` or the stock wg-quick brought up
     Down {
         /// As for `up`
@@ -74,6 +84,8 @@ fn main() -> ExitCode {
         Ok(Command::Wg { arguments }) => wg::main(&arguments),
         Ok(Command::WgQuick { arguments }) => wg_quick::main(&arguments),
         Ok(Command::Up { tunnel }) => wg_quick::main(&["up".into(), tunnel]),
+        Ok(Command::Plan { tunnel }) => wg_quick::main(&["plan".into(), tunnel]),
+        Ok(Command::Reload { tunnel }) => wg_quick::main(&["reload".into(), tunnel]),
         Ok(Command::Down { tunnel }) => wg_quick::main(&["down".into(), tunnel]),
         Err(code) => code,
     }

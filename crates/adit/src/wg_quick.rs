@@ -3,6 +3,7 @@
 //! What is made is written to a journal before it is made ([`journal`]): a failed or killed `up` is undone from there, and `down`
 //! undoes what `up` did, whatever the file says by then.
 
+mod desired;
 mod dns;
 mod down;
 mod engine;
@@ -11,6 +12,7 @@ mod hooks;
 mod journal;
 mod mtu;
 mod names;
+mod reload;
 mod strip;
 mod up;
 
@@ -65,6 +67,9 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         [Some("down"), Some(what)] => file::find(what).and_then(|file| down::run(&file)),
         [Some("strip"), Some(what)] => file::find(what).and_then(|file| strip::run(&file)),
         [Some("save"), Some(_)] => Err(Failure::new("save: not yet: use the stock wg-quick")),
+        // Words of adit, not of the stock tool.
+        [Some("reload"), Some(what)] => file::find(what).and_then(|file| reload::reload(&file)),
+        [Some("plan"), Some(what)] => file::find(what).and_then(|file| reload::plan(&file)),
         // Not for people: see `names`.
         [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),
         _ => {

@@ -92,20 +92,17 @@ impl Nftables {
         self.batch(changes, &format!("set the nftables tables {}", names.join(", ")))
     }
 
-    /// Deletes the tables of this name in both families. There need not be any.
+    /// Deletes the table of this name. There need not be one.
     ///
     /// # Errors
     ///
     /// `EPERM`; `EOPNOTSUPP` without nf_tables.
-    pub fn delete(&mut self, name: &TableName) -> Result<(), Error> {
-        for family in Family::BOTH {
-            let action = format!("delete the nftables table {}", title(family, name));
-            match self.batch(vec![(Message::delete_table(family, name), 0)], &action) {
-                Err(error) if error.is(Errno::NOENT) => {}
-                ended => ended?,
-            }
+    pub fn delete(&mut self, family: Family, name: &TableName) -> Result<(), Error> {
+        let action = format!("delete the nftables table {}", title(family, name));
+        match self.batch(vec![(Message::delete_table(family, name), 0)], &action) {
+            Err(error) if error.is(Errno::NOENT) => Ok(()),
+            ended => ended,
         }
-        Ok(())
     }
 
     /// Tells whether there is a table of this name.

@@ -60,6 +60,17 @@ pub enum Item {
     },
 }
 
+impl Item {
+    /// Tells whether making it does away with `other`: of both there is only one.
+    pub fn replaces(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mtu(_), Self::Mtu(_)) | (Self::ValidMark { .. }, Self::ValidMark { .. }) => true,
+            (Self::Firewall { family: one, .. }, Self::Firewall { family: two, .. }) => one == two,
+            _ => false,
+        }
+    }
+}
+
 /// Addresses that have their first bits in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -153,9 +164,9 @@ impl Host {
         let unmade = match (item, self.link) {
             (Item::Rule(rule), _) => rule::remove(netlink, *rule),
             (Item::ValidMark { before }, _) => sysctl::write(VALID_MARK, before).map(drop),
-            (Item::Firewall { .. }, _) => {
+            (Item::Firewall { family, .. }, _) => {
                 let name = nft::tunnel::table_name(&self.name)?;
-                Nftables::open().and_then(|mut nft| nft.delete(&name))
+                Nftables::open().and_then(|mut nft| nft.delete(*family, &name))
             }
             (Item::Address(address), Some(link)) => address::remove(netlink, link, *address),
             (Item::Route { to, table }, Some(link)) => route::remove(netlink, route(link, *to, *table)),

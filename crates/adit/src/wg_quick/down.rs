@@ -6,9 +6,11 @@ use host::wireguard;
 use host::{Error, Family, Netlink, link, route, rule};
 use rustix::io::Errno;
 
+use super::dns::Dns;
+use super::engine::status;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::{Failure, Outcome, dns, hooks};
+use super::{Failure, Outcome, hooks};
 
 pub(super) fn run(file: &File) -> Outcome {
     let interface = &file.interface;
@@ -32,7 +34,8 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
         }
     };
     let mut host = Host::open(interface)?;
-    let mark_is_needed = Journal::others(interface)?
+    let mark_is_needed = journal
+        .others()?
         .iter()
         .any(|other| other.items.iter().any(|item| matches!(item, Item::ValidMark { .. })));
     for item in journal.items.iter().rev() {
@@ -44,8 +47,8 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
         }
     }
     note(delete_link(interface));
-    if let Some(record) = &journal.dns {
-        dns::unset(record);
+    if let Some(dns) = &journal.dns {
+        dns.unset();
     }
     match first {
         Some(error) => Err(error.into()),
@@ -73,16 +76,15 @@ fn found(file: &File) -> Result<Journal, Failure> {
     let (_, quick) = file.read()?;
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
-    journal.dns = dns::record(interface, &quick);
-    let status = wireguard::open(interface).and_then(|mut device| device.status());
-    let status = status.map_err(|error| Failure::new(format!("cannot read {interface}: {error}")))?;
+    journal.dns = Dns::wanted(interface, &quick);
+    let status = status(interface)?;
     if status.fwmark != 0 {
         journal.items = rules(&mut Netlink::open()?, status.fwmark)?;
-        journal.items.push(Item::Firewall {
-            family: Family::V4,
+        journal.items.extend(Family::BOTH.map(|family| Item::Firewall {
+            family,
             mark: status.fwmark,
             addresses: Vec::new(),
-        });
+        }));
     }
     Ok(journal)
 }

@@ -4,7 +4,8 @@ use std::env;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use host::{Netlink, link};
+use conf::uapi::{DeviceStatus, SetRequest};
+use host::{Netlink, link, wireguard};
 use rustix::io::Errno;
 
 use super::Failure;
@@ -19,6 +20,18 @@ pub(super) fn create(interface: &str) -> Result<(), Failure> {
         Err(error) if error.is(Errno::OPNOTSUPP) => start(interface),
         created => Ok(created?),
     }
+}
+
+/// Reads all that an interface tells.
+pub(super) fn status(interface: &str) -> Result<DeviceStatus, Failure> {
+    let status = wireguard::open(interface).and_then(|mut device| device.status());
+    status.map_err(|error| Failure::new(format!("cannot read {interface}: {error}")))
+}
+
+/// Changes keys, peers and sockets of an interface.
+pub(super) fn change(interface: &str, request: &SetRequest) -> Result<(), Failure> {
+    let changed = wireguard::open(interface).and_then(|mut device| device.change(request));
+    changed.map_err(|error| Failure::new(format!("cannot configure {interface}: {error}")))
 }
 
 /// Starts an engine, which goes to the background once the interface is there.

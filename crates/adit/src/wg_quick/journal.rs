@@ -11,6 +11,7 @@ use host::setup::Item;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use super::dns::Dns;
 
 const DIRECTORY: &str = "/run/adit";
 const VERSION: u32 = 1;
@@ -24,8 +25,8 @@ pub(super) struct Journal {
     pub(super) complete: bool,
     /// In the order in which they were made.
     pub(super) items: Vec<Item>,
-    /// The name that resolvconf knows our servers by, if it was given some.
-    pub(super) dns: Option<String>,
+    /// What resolvconf was told, if anything.
+    pub(super) dns: Option<Dns>,
     /// Commands for before the end.
     pub(super) pre_down: Vec<String>,
     /// Commands for after the end.
@@ -60,7 +61,7 @@ impl Journal {
     }
 
     /// Reads those of all other interfaces.
-    pub(super) fn others(interface: &str) -> Result<Vec<Self>, Failure> {
+    pub(super) fn others(&self) -> Result<Vec<Self>, Failure> {
         let entries = match fs::read_dir(DIRECTORY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.map_err(|error| failure("read", Path::new(DIRECTORY), &error))?,
@@ -69,7 +70,7 @@ impl Journal {
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok());
         let names = names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned));
-        let others = names.filter(|name| name != interface);
+        let others = names.filter(|name| *name != self.interface);
         others.filter_map(|name| Self::read(&name).transpose()).collect()
     }
 
@@ -94,10 +95,27 @@ impl Journal {
 
     /// Writes an item down, and then makes it.
     pub(super) fn make(&mut self, item: Item, host: &mut host::setup::Host) -> Result<(), Failure> {
-        eprintln!("[#] {item}{}", suffix(&item, &self.interface));
+        eprintln!("[#] {}", self.command(&item));
+        self.items.retain(|present| !item.replaces(present));
         self.items.push(item.clone());
         self.write()?;
         Ok(host.make(&item)?)
+    }
+
+    /// Unmakes an item, and then crosses it out.
+    pub(super) fn unmake(&mut self, item: &Item, host: &mut host::setup::Host) -> Result<(), Failure> {
+        eprintln!("[#] {}", undoing(&self.command(item)));
+        host.unmake(item)?;
+        self.items.retain(|present| present != item);
+        self.write()
+    }
+
+    /// Returns the command that would make an item.
+    pub(super) fn command(&self, item: &Item) -> String {
+        match item {
+            Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => format!("{item} dev {}", self.interface),
+            Item::Rule(_) | Item::ValidMark { .. } | Item::Firewall { .. } => item.to_string(),
+        }
     }
 
     pub(super) fn remove(&self) -> Result<(), Failure> {
@@ -109,11 +127,12 @@ impl Journal {
     }
 }
 
-/// The interface of a command that needs one.
-fn suffix(item: &Item, interface: &str) -> String {
-    match item {
-        Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => format!(" dev {interface}"),
-        Item::Rule(_) | Item::ValidMark { .. } | Item::Firewall { .. } => String::new(),
+/// Returns the command that would undo one.
+pub(super) fn undoing(command: &str) -> String {
+    if command.contains(" add ") {
+        command.replacen(" add ", " del ", 1)
+    } else {
+        format!("(undo) {command}")
     }
 }
 

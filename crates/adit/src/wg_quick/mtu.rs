@@ -11,12 +11,16 @@ const OVERHEAD: u32 = 80;
 /// Where no way is known.
 const ETHERNET: u32 = 1500;
 
-/// Returns the MTU in bytes for peers at these endpoints.
-pub(super) fn automatic(netlink: &mut Netlink, endpoints: impl Iterator<Item = SocketAddr>) -> Result<u32, Failure> {
+/// Returns the MTU in bytes for peers at these endpoints, to which packets with the mark go.
+pub(super) fn automatic(
+    netlink: &mut Netlink,
+    endpoints: impl Iterator<Item = SocketAddr>,
+    mark: u32,
+) -> Result<u32, Failure> {
     let mut smallest = None;
     for endpoint in endpoints {
         // No way to one peer says nothing about the others.
-        let Ok(path) = route::lookup(netlink, endpoint.ip(), 0) else {
+        let Ok(path) = route::lookup(netlink, endpoint.ip(), mark) else {
             continue;
         };
         smallest = lesser(smallest, of_path(netlink, path.link, path.mtu)?);

@@ -1,22 +1,20 @@
 //! `wg-quick up`.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use conf::prefix::Prefix;
-use conf::quick::{Quick, Stage, Table};
+use conf::quick::{Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
-use host::address::{self, InterfaceAddress};
-use host::setup::{self, Host, Item};
-use host::wireguard;
-use host::{Error, Netlink, link};
+use host::setup::{Host, Item};
+use host::{Netlink, link};
 use rustix::io::Errno;
 
+use super::dns::Dns;
+use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, dns, down, engine, hooks, mtu, names};
+use super::{Failure, Outcome, desired, down, hooks, names};
 
 pub(super) fn run(file: &File) -> Outcome {
     let (config, quick) = file.read()?;
@@ -90,26 +88,19 @@ impl Up<'_> {
         hooks::run(self.interface, self.quick.hooks(Stage::PreUp))?;
         let unknown = self.configure(config)?;
         let mut host = Host::open(self.interface)?;
-        for address in &self.quick.addresses {
-            let address = InterfaceAddress {
-                address: address.value.address,
-                prefix_len: address.value.network.prefix_len(),
-            };
-            self.make(Item::Address(address), &mut host)?;
-        }
-        let status = self.status()?;
-        let mtu = match self.quick.mtu {
-            Some(mtu) => mtu.value,
-            None => mtu::automatic(host.netlink(), status.peers.iter().filter_map(|peer| peer.endpoint))?,
-        };
-        self.make(Item::Mtu(mtu), &mut host)?;
-        self.make(Item::Up, &mut host)?;
-        self.set_dns()?;
-        let lock = journal::lock()?;
-        for item in self.routes(&status, &mut host)? {
+        for item in desired::addresses(self.quick) {
             self.make(item, &mut host)?;
         }
-        drop(lock);
+        // A command may have changed what the file says.
+        let status = status(self.interface)?;
+        let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
+        self.make(
+            desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?,
+            &mut host,
+        )?;
+        self.make(Item::Up, &mut host)?;
+        self.set_dns()?;
+        self.make_routes(&status, &mut host)?;
         hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
         if unknown {
             names::look_up_in_background(self.file)?;
@@ -124,14 +115,18 @@ impl Up<'_> {
         let unknown = addresses.len() < names.len();
         eprintln!("[#] wg addconf {} /dev/fd/63", self.interface);
         let request = config.addconf(&addresses.into_iter().collect());
-        let changed = wireguard::open(self.interface).and_then(|mut device| device.change(&request));
-        changed.map_err(|error| Failure::new(format!("cannot configure {}: {error}", self.interface)))?;
+        change(self.interface, &request)?;
         Ok(unknown)
     }
 
-    fn status(&self) -> Result<DeviceStatus, Failure> {
-        let status = wireguard::open(self.interface).and_then(|mut device| device.status());
-        status.map_err(|error| Failure::new(format!("cannot read {}: {error}", self.interface)))
+    fn make_routes(&mut self, status: &DeviceStatus, host: &mut Host) -> Outcome {
+        let _lock = journal::lock()?;
+        let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
+        let routes = desired::routes(self.quick, self.journal, allowed, status.fwmark, host)?;
+        if let Some(mark) = routes.new_mark {
+            self.set_fwmark(mark)?;
+        }
+        routes.items.into_iter().try_for_each(|item| self.make(item, host))
     }
 
     fn make(&mut self, item: Item, host: &mut Host) -> Outcome {
@@ -147,108 +142,23 @@ impl Up<'_> {
     }
 
     fn set_dns(&mut self) -> Outcome {
-        let Some(record) = dns::record(self.interface, self.quick) else {
+        let Some(dns) = Dns::wanted(self.interface, self.quick) else {
             return Ok(());
         };
-        self.journal.dns = Some(record.clone());
+        self.journal.dns = Some(dns.clone());
         self.journal.write()?;
-        if !dns::set(&record, self.quick)? {
+        if !dns.set()? {
             self.journal.dns = None;
         }
         Ok(())
     }
 
-    /// Returns what leads to the allowed IPs that the interface has now, those that a command set included.
-    fn routes(&self, status: &DeviceStatus, host: &mut Host) -> Result<Vec<Item>, Failure> {
-        let table = match &self.quick.table {
-            Table::Off => return Ok(Vec::new()),
-            Table::Auto => None,
-            Table::Number(number) => Some(*number),
-            Table::Named(name) => Some(table_number(name)?),
-        };
-        let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
-        let link = host.link()?;
-        // Those that the kernel gave it are among them.
-        let addresses: Vec<(IpAddr, Prefix)> = address::list(host.netlink(), link)?
-            .into_iter()
-            .filter_map(|a| Some((a.address, Prefix::new(a.address, a.prefix_len)?)))
-            .collect();
-        let others = Journal::others(self.interface)?;
-        let mut mark = Some(status.fwmark).filter(|mark| *mark != 0);
-        let mut choose = |netlink: &mut Netlink| match mark {
-            Some(mark) => Ok(mark),
-            None => {
-                let chosen = setup::free_mark(netlink, &marks(&others))?;
-                self.set_fwmark(chosen)?;
-                mark = Some(chosen);
-                Ok(chosen)
-            }
-        };
-        let mut items = setup::routes(host.netlink(), allowed, &addresses, table, &mut choose)?;
-        keep_first_value(&mut items, &others);
-        Ok(items)
-    }
-
-    fn set_fwmark(&self, mark: u32) -> Result<(), Error> {
+    fn set_fwmark(&self, mark: u32) -> Outcome {
         eprintln!("[#] wg set {} fwmark {mark}", self.interface);
         let request = SetRequest {
             fwmark: Some(mark),
             ..SetRequest::default()
         };
-        let changed = wireguard::open(self.interface).and_then(|mut device| device.change(&request));
-        changed.map_err(|error| Error::new(format!("set the mark of {}", self.interface), error))
+        change(self.interface, &request)
     }
-}
-
-/// Returns the marks of other interfaces that are up.
-fn marks(others: &[Journal]) -> Vec<u32> {
-    let items = others.iter().flat_map(|journal| &journal.items);
-    let mark = |item: &Item| match item {
-        Item::Firewall { mark, .. } => Some(*mark),
-        _ => None,
-    };
-    items.filter_map(mark).collect()
-}
-
-/// The value that a kernel parameter gets back is the one before the first interface that changed it.
-fn keep_first_value(items: &mut [Item], others: &[Journal]) {
-    let first = others
-        .iter()
-        .flat_map(|journal| &journal.items)
-        .find_map(|item| match item {
-            Item::ValidMark { before } => Some(before.clone()),
-            _ => None,
-        });
-    for item in items {
-        if let (Item::ValidMark { before }, Some(first)) = (item, &first) {
-            before.clone_from(first);
-        }
-    }
-}
-
-/// Finds a table by its name.
-fn table_number(name: &str) -> Result<u32, Failure> {
-    match name {
-        "main" => return Ok(254),
-        "default" => return Ok(253),
-        "local" => return Ok(255),
-        _ => {}
-    }
-    for path in [
-        "/etc/iproute2/rt_tables",
-        "/usr/share/iproute2/rt_tables",
-        "/usr/lib/iproute2/rt_tables",
-    ] {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        for line in text.lines() {
-            let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-            if let (Some(number), Some(known)) = (words.next(), words.next())
-                && known == name
-                && let Ok(number) = number.parse()
-            {
-                return Ok(number);
-            }
-        }
-    }
-    Err(Failure::new(format!("there is no routing table `{name}'")))
 }

@@ -11,6 +11,8 @@
 //! The last row of syncconf differs from the stock tool, which takes a new port, and the mark that holds a default route
 //! together, whenever the file is applied again. syncconf changes nothing that is as the file says.
 
+mod describe;
+mod restore;
 mod sync;
 mod table;
 
@@ -20,6 +22,9 @@ use std::net::SocketAddr;
 use super::file::{Config, Peer};
 use super::value::Endpoint;
 use crate::uapi::{DeviceStatus, PeerChange, SetRequest};
+
+pub use describe::describe;
+pub use restore::restore;
 
 /// What the names of endpoints stand for.
 #[derive(Clone, Debug, Default)]

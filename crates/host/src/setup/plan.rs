@@ -14,9 +14,10 @@ pub enum Change {
 /// Returns the steps from one list of items to another, each in the order in which its items are made.
 ///
 /// What is in both is not touched. Items go in reverse order, and before others come: a new route may lead to where an old one did.
-/// An interface whose packet size changes stays up.
+/// One that another replaces does not go first: there is no moment without a firewall.
 pub fn changes(present: &[Item], wanted: &[Item]) -> Vec<Change> {
-    let gone = present.iter().rev().filter(|item| !wanted.contains(item));
+    let stays = |item: &Item| wanted.iter().any(|wanted| wanted == item || wanted.replaces(item));
+    let gone = present.iter().rev().filter(|item| !stays(item));
     let come = wanted.iter().filter(|item| !present.contains(item));
     let gone = gone.cloned().map(Change::Unmake);
     gone.chain(come.cloned().map(Change::Make)).collect()
@@ -25,10 +26,18 @@ pub fn changes(present: &[Item], wanted: &[Item]) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::Network;
+    use std::net::IpAddr;
 
     #[test]
     fn only_the_difference_is_made_and_what_goes_goes_first_backwards() {
-        let [a, b, c, d] = [1, 2, 3, 4].map(Item::Mtu);
+        let [a, b, c, d] = [1, 2, 3, 4].map(|n| Item::Route {
+            to: Network {
+                address: IpAddr::from([n, 0, 0, 0]),
+                prefix_len: 8,
+            },
+            table: 254,
+        });
         let list = |items: &[&Item]| items.iter().map(|item| (*item).clone()).collect::<Vec<_>>();
         assert_eq!(changes(&list(&[&a, &b]), &list(&[&b, &a])), []);
         assert_eq!(
@@ -40,5 +49,9 @@ mod tests {
             ]
         );
         assert_eq!(changes(&[], &list(&[&a, &b])), [Change::Make(a), Change::Make(b)]);
+        assert_eq!(
+            changes(&[Item::Mtu(1420)], &[Item::Mtu(1400)]),
+            [Change::Make(Item::Mtu(1400))]
+        );
     }
 }

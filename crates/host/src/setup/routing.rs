@@ -46,7 +46,8 @@ pub fn free_mark(netlink: &mut Netlink, taken: &[u32]) -> Result<u32, Error> {
 /// Returns what leads to allowed IPs, the longest prefixes first.
 ///
 /// With a `table` every route is in there. Without one routes are in the main table, if no address of the interface leads there
-/// already, and default routes in a table of their own, whose number and mark `mark` gives when one is needed.
+/// already, and default routes in a table of their own, whose number and mark `mark` gives when one is needed. Rules that are among the
+/// `present` items stay what they are.
 ///
 /// # Errors
 ///
@@ -56,6 +57,7 @@ pub fn routes(
     allowed: impl IntoIterator<Item = Prefix>,
     addresses: &[(IpAddr, Prefix)],
     table: Option<u32>,
+    present: &[Item],
     mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
 ) -> Result<Vec<Item>, Error> {
     let mut allowed: Vec<Prefix> = allowed.into_iter().collect();
@@ -65,7 +67,7 @@ pub fn routes(
     for prefix in allowed {
         match (table, prefix.prefix_len()) {
             (Some(table), _) => items.push(route(prefix, table)),
-            (None, 0) => items.extend(default_route(netlink, prefix, addresses, mark)?),
+            (None, 0) => items.extend(default_route(netlink, prefix, addresses, present, mark)?),
             (None, _) if made.iter().any(|made| made.covers(prefix)) => {}
             (None, _) => {
                 made.push(prefix);
@@ -87,10 +89,40 @@ fn default_route(
     netlink: &mut Netlink,
     prefix: Prefix,
     addresses: &[(IpAddr, Prefix)],
+    present: &[Item],
     mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
 ) -> Result<Vec<Item>, Error> {
     let mark = mark(netlink)?;
     let family = Family::of(prefix.address());
+    let mut items = vec![Item::Firewall {
+        family,
+        mark,
+        addresses: addresses.iter().map(|(address, _)| *address).collect(),
+    }];
+    if family == Family::V4 {
+        let is_switch = |item: &&Item| matches!(item, Item::ValidMark { .. });
+        items.push(match present.iter().find(is_switch) {
+            Some(switch) => switch.clone(),
+            None => Item::ValidMark {
+                before: super::valid_mark()?,
+            },
+        });
+    }
+    items.push(route(prefix, mark));
+    items.extend(rules(netlink, family, mark, present)?);
+    Ok(items)
+}
+
+/// Returns the rules of a default route: those that are there for its mark, or new ones.
+fn rules(netlink: &mut Netlink, family: Family, mark: u32, present: &[Item]) -> Result<Vec<Item>, Error> {
+    let is_rule = |item: &&Item| matches!(item, Item::Rule(rule) if rule.family == family);
+    let present: Vec<Item> = present.iter().filter(is_rule).cloned().collect();
+    if present
+        .iter()
+        .any(|item| matches!(item, Item::Rule(rule) if rule.unless_fwmark == Some(mark)))
+    {
+        return Ok(present);
+    }
     let [first, second] = free_priorities(netlink, family)?;
     let rule = |priority, table| Rule {
         family,
@@ -100,13 +132,7 @@ fn default_route(
         suppress_prefix_len: None,
         protocol: route::PROTOCOL,
     };
-    let mut items = vec![
-        Item::Firewall {
-            family,
-            mark,
-            addresses: addresses.iter().map(|(address, _)| *address).collect(),
-        },
-        route(prefix, mark),
+    Ok(vec![
         Item::Rule(Rule {
             suppress_prefix_len: Some(0),
             ..rule(first, MAIN_TABLE)
@@ -115,12 +141,7 @@ fn default_route(
             unless_fwmark: Some(mark),
             ..rule(second, mark)
         }),
-    ];
-    if family == Family::V4 {
-        let before = super::valid_mark()?;
-        items.insert(1, Item::ValidMark { before });
-    }
-    Ok(items)
+    ])
 }
 
 /// Returns two priorities in a row before all rules but the one for local addresses, as the kernel itself gives them out.

@@ -81,7 +81,9 @@ fn a_table_is_replaced_as_a_whole_and_deleted_by_its_name_only() -> Result<(), E
     };
     let mut nftables = open(&here);
     let name = tunnel::table_name("wg0")?;
-    nftables.delete(&name)?;
+    Family::BOTH
+        .into_iter()
+        .try_for_each(|family| nftables.delete(family, &name))?;
     assert!(!nftables.exists(Family::V4, &name)?);
     let neighbour = tunnel::table(Family::V4, "wg01", &addresses(), 7)?;
     nftables.replace(std::slice::from_ref(&neighbour))?;
@@ -96,8 +98,12 @@ fn a_table_is_replaced_as_a_whole_and_deleted_by_its_name_only() -> Result<(), E
     open(&there).replace(&[neighbour, second])?;
     assert_eq!(listing(&here), listing(&there));
 
-    nftables.delete(&name)?;
-    nftables.delete(&name)?;
+    Family::BOTH
+        .into_iter()
+        .try_for_each(|family| nftables.delete(family, &name))?;
+    Family::BOTH
+        .into_iter()
+        .try_for_each(|family| nftables.delete(family, &name))?;
     assert!(!nftables.exists(Family::V4, &name)?);
     assert_eq!(listing(&here), alone);
     Ok(())
@@ -124,7 +130,7 @@ fn a_batch_that_is_refused_changes_nothing_and_the_socket_goes_on() -> Result<()
     assert_eq!(listing(&here), before);
     assert!(nftables.exists(Family::V4, &good.name)?);
     assert!(!nftables.exists(Family::V6, &good.name)?);
-    nftables.delete(&good.name)
+    nftables.delete(Family::V4, &good.name)
 }
 
 #[test]
@@ -173,7 +179,7 @@ fn a_packet_to_the_tunnel_that_comes_by_another_interface_is_dropped() -> Result
         assert!(!arrives(&outside, &inside), "{address} is guarded");
         assert!(arrives(&outside, &beside), "{lan} is not");
         assert!(arrives(&beside, &inside), "the host itself may");
-        nftables.delete(&tunnel::table_name("wg0")?)?;
+        nftables.delete(family, &tunnel::table_name("wg0")?)?;
         assert!(arrives(&outside, &inside), "{address} after");
     }
     Ok(())

@@ -1,0 +1,144 @@
+//! What shall stand around an interface, by its file.
+
+use std::net::{IpAddr, SocketAddr};
+
+use conf::prefix::Prefix;
+use conf::quick::{Quick, Table};
+use host::Netlink;
+use host::address::{self, InterfaceAddress};
+use host::setup::{self, Host, Item};
+
+use super::journal::Journal;
+use super::{Failure, mtu};
+
+/// The addresses of the interface.
+pub(super) fn addresses(quick: &Quick) -> impl Iterator<Item = Item> {
+    quick.addresses.iter().map(|address| {
+        Item::Address(InterfaceAddress {
+            address: address.value.address,
+            prefix_len: address.value.network.prefix_len(),
+        })
+    })
+}
+
+/// The largest packet: what the file says, or what fits on the way to the peers at `endpoints`.
+pub(super) fn mtu(
+    quick: &Quick,
+    netlink: &mut Netlink,
+    endpoints: impl Iterator<Item = SocketAddr>,
+    fwmark: u32,
+) -> Result<Item, Failure> {
+    let mtu = match quick.mtu {
+        Some(mtu) => mtu.value,
+        None => mtu::automatic(netlink, endpoints, fwmark)?,
+    };
+    Ok(Item::Mtu(mtu))
+}
+
+/// What leads to the peers.
+pub(super) struct Routes {
+    pub(super) items: Vec<Item>,
+    /// The mark that the interface must have for them, if it has none yet.
+    pub(super) new_mark: Option<u32>,
+}
+
+/// Returns what leads to allowed IPs. What the journal has for it already stays as it is.
+pub(super) fn routes(
+    quick: &Quick,
+    journal: &Journal,
+    allowed: impl Iterator<Item = Prefix>,
+    fwmark: u32,
+    host: &mut Host,
+) -> Result<Routes, Failure> {
+    let mut routes = Routes {
+        items: Vec::new(),
+        new_mark: None,
+    };
+    let table = match &quick.table {
+        Table::Off => return Ok(routes),
+        Table::Auto => None,
+        Table::Number(number) => Some(*number),
+        Table::Named(name) => Some(table_number(name)?),
+    };
+    let addresses = all_addresses(quick, journal, host)?;
+    let others = journal.others()?;
+    let mut choose = |netlink: &mut Netlink| match (fwmark, routes.new_mark) {
+        (0, None) => {
+            let chosen = setup::free_mark(netlink, &marks(&others))?;
+            routes.new_mark = Some(chosen);
+            Ok(chosen)
+        }
+        (0, Some(chosen)) => Ok(chosen),
+        (mark, _) => Ok(mark),
+    };
+    let mut items = setup::routes(host.netlink(), allowed, &addresses, table, &journal.items, &mut choose)?;
+    keep_first_value(&mut items, &others);
+    routes.items = items;
+    Ok(routes)
+}
+
+/// Returns the addresses that the file names, and those that the interface has from elsewhere: the kernel, a command.
+fn all_addresses(quick: &Quick, journal: &Journal, host: &mut Host) -> Result<Vec<(IpAddr, Prefix)>, Failure> {
+    let named = quick
+        .addresses
+        .iter()
+        .map(|address| (address.value.address, address.value.network));
+    let link = host.link()?;
+    let live = address::list(host.netlink(), link)?.into_iter();
+    let foreign = live.filter(|address| !journal.items.contains(&Item::Address(*address)));
+    let foreign = foreign.filter_map(|a| Some((a.address, Prefix::new(a.address, a.prefix_len)?)));
+    Ok(named.chain(foreign).collect())
+}
+
+/// Returns the marks of other interfaces that are up.
+fn marks(others: &[Journal]) -> Vec<u32> {
+    let items = others.iter().flat_map(|journal| &journal.items);
+    let mark = |item: &Item| match item {
+        Item::Firewall { mark, .. } => Some(*mark),
+        _ => None,
+    };
+    items.filter_map(mark).collect()
+}
+
+/// The value that a kernel parameter gets back is the one before the first interface that changed it.
+fn keep_first_value(items: &mut [Item], others: &[Journal]) {
+    let first = others
+        .iter()
+        .flat_map(|journal| &journal.items)
+        .find_map(|item| match item {
+            Item::ValidMark { before } => Some(before.clone()),
+            _ => None,
+        });
+    for item in items {
+        if let (Item::ValidMark { before }, Some(first)) = (item, &first) {
+            before.clone_from(first);
+        }
+    }
+}
+
+/// Finds a table by its name.
+fn table_number(name: &str) -> Result<u32, Failure> {
+    match name {
+        "main" => return Ok(254),
+        "default" => return Ok(253),
+        "local" => return Ok(255),
+        _ => {}
+    }
+    for path in [
+        "/etc/iproute2/rt_tables",
+        "/usr/share/iproute2/rt_tables",
+        "/usr/lib/iproute2/rt_tables",
+    ] {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        for line in text.lines() {
+            let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+            if let (Some(number), Some(known)) = (words.next(), words.next())
+                && known == name
+                && let Ok(number) = number.parse()
+            {
+                return Ok(number);
+            }
+        }
+    }
+    Err(Failure::new(format!("there is no routing table `{name}'")))
+}

@@ -1,0 +1,116 @@
+//! `adit reload` and `adit plan`: a running tunnel becomes what its file says, and nothing else is touched.
+
+use super::filled;
+use super::world::{Tool, World};
+
+const FILES: [&str; 9] = [
+    "Address = 10.9.0.2/24\nListenPort = 777",
+    "Address = 10.9.0.3/24, fd09::2/64\nListenPort = 777\nMTU = 1300",
+    "Address = 10.9.0.2/24\nListenPort = 778\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16, fd01::/16",
+    "Address = 10.9.0.2/24\nListenPort = 778\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.1.0.0/16\nEndpoint = 192.0.2.9:5\nPersistentKeepalive = 25",
+    "Address = 10.9.0.2/24, fd09::2/64\nListenPort = 777\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0, 10.1.0.0/16",
+    "Address = 10.9.0.2/24, fd09::4/64\nListenPort = 777\n[Peer]\nPublicKey = {A}\nAllowedIPs = ::/0\n[Peer]\nPublicKey = {B}\nAllowedIPs = 0.0.0.0/0\nEndpoint = 192.0.2.9:5",
+    "Address = 10.9.0.2/24\nListenPort = 777\nTable = 1234\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, 10.1.0.0/16",
+    "Address = 10.9.0.2/24\nListenPort = 777\nTable = off\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, 10.1.0.0/16",
+    "Address = fd09::2/64\nListenPort = 777\n[Peer]\nPublicKey = {B}\nAllowedIPs = ::/0\nEndpoint = 192.0.2.9:5",
+];
+
+/// The state without what `reload` leaves alone: the mark that the file does not name, and the order of allowed IPs.
+fn comparable(state: &str) -> String {
+    let lines = state.lines().filter(|line| !line.starts_with("resolvconf"));
+    let sorted = |field: &str| {
+        let mut list: Vec<&str> = field.split(',').collect();
+        list.sort_unstable();
+        list.join(",")
+    };
+    let line = |line: &str| line.split('\t').map(sorted).collect::<Vec<_>>().join("\t");
+    lines
+        .map(|text| line(text).replace("\t0xca6c", "\toff") + "\n")
+        .collect()
+}
+
+#[test]
+fn a_reloaded_tunnel_is_the_one_that_the_file_makes_anew() {
+    let Some(fresh) = World::new() else { return };
+    let states: Vec<String> = FILES
+        .iter()
+        .map(|file| {
+            fresh.write(&filled(file));
+            fresh.ok(Tool::Ours, "up wg0");
+            let state = fresh.state();
+            fresh.ok(Tool::Ours, "down wg0");
+            fresh.settled();
+            state
+        })
+        .collect();
+    let world = World::new().unwrap();
+    let nothing = world.state();
+    for (first, step) in [(0, 1), (4, 2), (2, 4), (8, 7)] {
+        world.write(&filled(FILES[first]));
+        world.ok(Tool::Ours, "up wg0");
+        for number in (0..FILES.len()).map(|n| (first + n * step) % FILES.len()) {
+            world.write(&filled(FILES[number]));
+            let plan = world.run(Tool::Ours, "plan wg0");
+            world.ok(Tool::Ours, "reload wg0");
+            let [ours, fresh] = [&world.state(), &states[number]].map(|state| comparable(state));
+            assert_eq!(
+                ours,
+                fresh,
+                "{}\n{}",
+                FILES[number],
+                String::from_utf8_lossy(&plan.stdout)
+            );
+            // There is nothing left to do.
+            assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+        }
+        world.ok(Tool::Ours, "down wg0");
+        assert_eq!(world.settled(), nothing);
+    }
+}
+
+#[test]
+fn a_plan_tells_the_difference_and_changes_nothing() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILES[2]));
+    world.ok(Tool::Ours, "up wg0");
+    let before = world.state();
+    let next = "Address = 10.9.0.2/24\nListenPort = 779\n# Name = alice\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16, 10.2.0.0/16\nPresharedKey = {A}";
+    world.write(&filled(next));
+    let plan = String::from_utf8(world.run(Tool::Ours, "plan wg0").stdout).unwrap();
+    let alice = format!("alice ({})", super::A);
+    assert_eq!(
+        plan,
+        format!(
+            "wg0: ~ listening port: 779\n\
+             wg0: ~ peer {alice}: preshared key (hidden), allowed ips 10.1.0.0/16 10.2.0.0/16\n\
+             wg0: - ip -6 route add fd01::/16 dev wg0\n\
+             wg0: + ip -4 route add 10.2.0.0/16 dev wg0\n"
+        )
+    );
+    assert_eq!(world.state(), before);
+}
+
+#[test]
+fn a_reload_that_fails_half_way_goes_back() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILES[4]));
+    world.ok(Tool::Ours, "up wg0");
+    let before = world.state();
+    // The last route is there already, by another interface.
+    world.write(&filled("Address = 10.9.0.7/24\nDNS = 10.9.0.1\nMTU = 1300\nListenPort = 70\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.7.0.0/16, 192.0.2.0/24"));
+    assert_eq!(
+        world.run(Tool::Ours, "reload wg0").status.code(),
+        Some(2),
+        "{}",
+        world.errors()
+    );
+    assert_eq!(world.state(), before);
+    world.write("nonsense");
+    assert_eq!(world.run(Tool::Ours, "reload wg0").status.code(), Some(1));
+    assert_eq!(world.state(), before);
+    world.ok(Tool::Ours, "down wg0");
+    for command in ["plan wg0", "reload wg0"] {
+        world.write(&filled(FILES[0]));
+        assert_eq!(world.run(Tool::Ours, command).status.code(), Some(1));
+    }
+}
