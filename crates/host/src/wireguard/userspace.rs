@@ -1,13 +1,16 @@
 //! Engines in userspace, over the UAPI: one socket for each interface, named after it.
 
-use std::fs::{self, FileType};
+use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use conf::uapi::{self, AnswerError, DeviceStatus, SetRequest};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use zeroize::Zeroizing;
 
 use super::{Device, zone_index};
@@ -18,6 +21,9 @@ const SUFFIX: &str = ".sock";
 /// The longest answer taken, in bytes: as much as an engine with millions of allowed IPs has to say, not what an endless
 /// one does.
 const MAX_ANSWER: usize = 512 * 1024 * 1024;
+/// How long an engine may neither take nor say anything. Ours loads 100,000 peers in a fraction of a second, others take
+/// some seconds.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A connection to an engine.
 pub(super) struct Userspace(UnixStream);
@@ -32,8 +38,8 @@ pub(super) fn connect(name: &str) -> io::Result<Option<Userspace>> {
     if name.contains('/') {
         return Err(Errno::INVAL.into());
     }
-    let stream = knock(&PathBuf::from(DIRECTORY).join(format!("{name}{SUFFIX}")))?;
-    Ok(stream.map(Userspace))
+    let path = PathBuf::from(DIRECTORY).join(format!("{name}{SUFFIX}"));
+    Ok(knock(&path, &|path| dial(path, SILENCE))?.map(Userspace))
 }
 
 impl Device for Userspace {
@@ -49,8 +55,11 @@ impl Device for Userspace {
 impl Userspace {
     fn exchange(&mut self, request: &[u8]) -> io::Result<DeviceStatus> {
         // An engine that refuses a long request early may close before it has read all of it; its answer counts.
-        let sent = self.0.write_all(request);
-        let answer = read_answer(&mut self.0)?;
+        let sent = match self.0.write_all(request) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Errno::TIMEDOUT.into()),
+            sent => sent,
+        };
+        let answer = read_answer(&mut self.0).map_err(timed_out)?;
         match uapi::parse_answer(&answer, &zone_index) {
             Ok(status) => sent.map(|()| status),
             Err(AnswerError::Refused(errno)) => Err(io::Error::from_raw_os_error(errno.number().wrapping_neg())),
@@ -103,7 +112,7 @@ fn interfaces_in(directory: &Path) -> io::Result<Vec<String>> {
         else {
             continue;
         };
-        if matches!(knock(&entry.path()), Ok(Some(_))) {
+        if matches!(knock(&entry.path(), &|path| dial(path, SILENCE)), Ok(Some(_))) {
             names.push(name);
         }
     }
@@ -111,31 +120,71 @@ fn interfaces_in(directory: &Path) -> io::Result<Vec<String>> {
 }
 
 /// Connects to a socket file; `None` if there is none, or one that nobody listens to, which is removed then.
-fn knock(path: &Path) -> io::Result<Option<UnixStream>> {
-    if !fs::symlink_metadata(path).is_ok_and(|file| FileType::is_socket(&file.file_type())) {
-        return Ok(None);
-    }
-    match UnixStream::connect(path) {
-        Ok(stream) => Ok(Some(stream)),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            // It may be gone already, or not be ours to remove; nobody listens either way.
-            let _ = fs::remove_file(path);
-            Ok(None)
+fn knock(path: &Path, dial: &dyn Fn(&Path) -> io::Result<UnixStream>) -> io::Result<Option<UnixStream>> {
+    // A second time if an engine put its own socket there meanwhile.
+    for _ in 0..2 {
+        let Some(file) = socket_file(path) else {
+            return Ok(None);
+        };
+        match dial(path) {
+            Ok(stream) => return Ok(Some(stream)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                if socket_file(path) == Some(file) {
+                    // It may not be ours to remove; nobody listens either way.
+                    let _ = fs::remove_file(path);
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(error),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    }
+    Ok(None)
+}
+
+/// Tells one socket file from another at the same path: device, inode, and time of change, because inodes are used again.
+fn socket_file(path: &Path) -> Option<[u64; 4]> {
+    let file = fs::symlink_metadata(path).ok()?;
+    let changed = [file.ctime().cast_unsigned(), file.ctime_nsec().cast_unsigned()];
+    file.file_type()
+        .is_socket()
+        .then(|| [file.dev(), file.ino(), changed[0], changed[1]])
+}
+
+/// Connects; this, and every read and write later, waits for the other side no longer than `silence`.
+fn dial(path: &Path, silence: Duration) -> io::Result<UnixStream> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    for timeout in [Timeout::Recv, Timeout::Send] {
+        set_socket_timeout(&socket, timeout, Some(silence))?;
+    }
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| timed_out(error.into()))?;
+    Ok(UnixStream::from(socket))
+}
+
+/// The system says of a wait that was too long that it would have to wait.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => Errno::TIMEDOUT.into(),
+        _ => error,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::RefCell;
     use std::os::unix::net::UnixListener;
+
+    /// Makes a directory for one test.
+    fn directory(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("adit-userspace-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        directory
+    }
 
     #[test]
     fn only_sockets_with_a_listener_count_and_stale_ones_go() {
-        let directory = std::env::temp_dir().join(format!("adit-userspace-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
+        let directory = directory("stale");
         let alive = UnixListener::bind(directory.join("alive.sock")).unwrap();
         drop(UnixListener::bind(directory.join("dead.sock")).unwrap());
         let other = UnixListener::bind(directory.join("alive.other")).unwrap();
@@ -152,6 +201,43 @@ mod tests {
             interfaces_in(&directory).unwrap().is_empty(),
             "no directory, no interfaces"
         );
+    }
+
+    #[test]
+    fn the_socket_of_an_engine_that_starts_meanwhile_stays() {
+        let directory = directory("race");
+        let path = directory.join("wg0.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let engine = RefCell::new(None);
+        let dial = |path: &Path| {
+            if engine.borrow().is_some() {
+                return UnixStream::connect(path);
+            }
+            fs::remove_file(path).unwrap();
+            *engine.borrow_mut() = Some(UnixListener::bind(path).unwrap());
+            Err(io::ErrorKind::ConnectionRefused.into())
+        };
+        assert!(knock(&path, &dial).unwrap().is_some());
+        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    fn an_engine_that_hangs_is_given_up() {
+        let directory = directory("hang");
+        let path = directory.join("wg0.sock");
+        let hanging = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&hanging, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+        rustix::net::listen(&hanging, 0).unwrap();
+        let silence = Duration::from_millis(20);
+        let number = |result: io::Result<()>| result.unwrap_err().raw_os_error();
+        let late = Some(Errno::TIMEDOUT.raw_os_error());
+
+        let mut engine = Userspace(dial(&path, silence).unwrap());
+        assert_eq!(number(engine.status().map(drop)), late, "it says nothing");
+        let long = vec![b' '; 16 << 20];
+        assert_eq!(number(engine.exchange(&long).map(drop)), late, "it takes nothing");
+        assert_eq!(number(dial(&path, silence).map(drop)), late, "its queue is full");
+        fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]
