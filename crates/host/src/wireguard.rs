@@ -1,9 +1,9 @@
 //! WireGuard interfaces of this machine, whoever runs them: who there is, what they tell, and changes to them.
 //!
-//! Each backend is a [`Device`]; [`open`] finds out which one an interface has. Engines in userspace answer on a socket.
-//! The kernel's own interfaces are listed and refused: their backend speaks generic netlink and takes its place in
-//! [`open`].
+//! Each backend is a [`Device`]; [`open`] finds out which one an interface has. Engines in userspace answer on a socket,
+//! the kernel on generic netlink.
 
+mod kernel;
 mod userspace;
 mod zone;
 
@@ -13,10 +13,15 @@ use conf::uapi::{DeviceStatus, SetRequest};
 
 use crate::{Netlink, link};
 
+pub use kernel::Dump;
 pub use zone::{endpoint_text, zone_index};
 
 /// The kind by which the kernel knows its own WireGuard interfaces.
 const KERNEL_KIND: &str = "wireguard";
+
+/// The longest answer taken, in bytes: as much as an interface with millions of allowed IPs has to say, not what an endless
+/// one does.
+const MAX_ANSWER: usize = 512 * 1024 * 1024;
 
 /// One interface that can be asked and changed.
 pub trait Device {
@@ -44,19 +49,16 @@ pub fn interfaces() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Opens an interface by name.
+/// Opens an interface by name: that of an engine, otherwise what the kernel may have.
 ///
 /// # Errors
-/// `ENODEV` where there is none, `Unsupported` for one that the kernel runs, otherwise that of a system call.
+/// `EPROTONOSUPPORT` where there is no engine and the kernel has no WireGuard, `ETIMEDOUT` for an engine that hangs,
+/// `ENAMETOOLONG`, otherwise that of a system call. That the kernel has no such interface shows later, as `ENODEV`.
 pub fn open(name: &str) -> io::Result<Box<dyn Device>> {
-    if let Some(device) = userspace::connect(name)? {
-        return Ok(Box::new(device));
+    match userspace::connect(name)? {
+        Some(engine) => Ok(Box::new(engine)),
+        None => Ok(Box::new(kernel::open(name)?)),
     }
-    if kernel_interfaces()?.iter().any(|kernel| kernel == name) {
-        let text = "an interface of the kernel: not yet: use the stock wg";
-        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-    }
-    Err(rustix::io::Errno::NODEV.into())
 }
 
 fn kernel_interfaces() -> io::Result<Vec<String>> {

@@ -13,14 +13,11 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use zeroize::Zeroizing;
 
-use super::{Device, zone_index};
+use super::{Device, MAX_ANSWER, zone_index};
 
 const DIRECTORY: &str = "/var/run/wireguard";
 const SUFFIX: &str = ".sock";
 
-/// The longest answer taken, in bytes: as much as an engine with millions of allowed IPs has to say, not what an endless
-/// one does.
-const MAX_ANSWER: usize = 512 * 1024 * 1024;
 /// How long an engine may neither take nor say anything. Ours loads 100,000 peers in a fraction of a second, others take
 /// some seconds.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -35,8 +32,9 @@ pub(super) fn interfaces() -> io::Result<Vec<String>> {
 
 /// Connects to the engine of an interface; `None` where it has no engine.
 pub(super) fn connect(name: &str) -> io::Result<Option<Userspace>> {
+    // No interface has such a name, and a path could lead anywhere.
     if name.contains('/') {
-        return Err(Errno::INVAL.into());
+        return Ok(None);
     }
     let path = PathBuf::from(DIRECTORY).join(format!("{name}{SUFFIX}"));
     Ok(knock(&path, &|path| dial(path, SILENCE))?.map(Userspace))
