@@ -1,4 +1,5 @@
-//! Builds the root file system of the guest: busybox, `wg`, `ip`, `ping` with their libraries, and the modules needed.
+//! Builds the root file system of the guest: busybox, `wg`, `ip`, `ping` with their libraries, the program under test as
+//! `adit`, and the modules needed.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -62,6 +63,7 @@ pub fn build(folder: &Path, modules: &Path) -> Result<PathBuf> {
     write(&root.join("init"), INIT.as_bytes())?;
     command::output(Command::new("chmod").arg("755").arg(root.join("init")))?;
     copy(&program("busybox")?, &root.join("bin/busybox"))?;
+    copy(&needs::adit(), &root.join("bin/adit"))?;
     for name in ["wg", "ip", "ping"] {
         add_program(&root, name)?;
     }
