@@ -2,6 +2,9 @@
 //!
 //! The first one carries what concerns the device. A peer that continues in the next message is named again without the
 //! flags that would undo what came before, and with the one that keeps it from coming back if it has gone meanwhile.
+//!
+//! A kernel that cannot take away a single allowed IP refuses the message, but keeps what it has read of it. So that it keeps
+//! nothing, the first such removal goes ahead alone; where it is possible, it makes no difference to the outcome.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -48,6 +51,12 @@ pub(super) fn change(
         request,
         send,
     };
+    if let Some(removal) = first_removal(change) {
+        writer.start();
+        writer.request.open(WGDEVICE_A_PEERS);
+        writer.peer(&removal)?;
+        (writer.send)(writer.request)?;
+    }
     writer.start();
     writer.device(change);
     if !change.peers.is_empty() {
@@ -166,6 +175,20 @@ impl Writer<'_> {
         }
         request.close();
     }
+}
+
+/// Returns the first allowed IP that is taken from a peer, as a change of its own.
+fn first_removal(change: &SetRequest) -> Option<PeerChange> {
+    let peers = change.peers.iter().filter(|peer| !peer.remove);
+    let mut removals = peers.filter_map(|peer| {
+        let removal = peer.allowed_ips.iter().find(|allowed_ip| allowed_ip.remove)?;
+        Some(PeerChange {
+            update_only: true,
+            allowed_ips: vec![*removal],
+            ..PeerChange::new(peer.public_key)
+        })
+    });
+    removals.next()
 }
 
 fn flags(change: &PeerChange) -> u32 {

@@ -315,6 +315,27 @@ fn a_peer_that_goes_carries_nothing_else() {
 }
 
 #[test]
+fn the_first_removal_of_an_allowed_ip_goes_ahead_alone() {
+    let mut second = peer(2, 3);
+    second.allowed_ips[1].remove = true;
+    second.allowed_ips[2].remove = true;
+    let request = SetRequest {
+        listen_port: Some(5),
+        peers: vec![peer(1, 2), second],
+        ..SetRequest::default()
+    };
+    let messages = messages(&request, 1024);
+    let ahead = decode(&messages[0]);
+    assert!(ahead.listen_port.is_none());
+    let change = &ahead.peers[0];
+    assert!(change.update_only && !change.replace_allowed_ips);
+    assert_eq!(change.public_key, request.peers[1].public_key);
+    assert_eq!(change.allowed_ips, [request.peers[1].allowed_ips[1]]);
+    assert_eq!(decode(&messages[1]).listen_port, Some(5));
+    assert_eq!((messages.len(), ahead.peers.len()), (2, 1));
+}
+
+#[test]
 fn a_hundred_thousand_of_each_arrive_in_their_order() {
     let limit = super::super::MAX_MESSAGE;
     let allowed_ips = SetRequest {
