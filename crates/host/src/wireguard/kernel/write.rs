@@ -4,7 +4,7 @@
 //! flags that would undo what came before, and with the one that keeps it from coming back if it has gone meanwhile.
 //!
 //! A kernel that cannot take away a single allowed IP refuses the message, but keeps what it has read of it. So that it keeps
-//! nothing, the first such removal goes ahead alone; where it is possible, it makes no difference to the outcome.
+//! nothing, the first such removal goes ahead alone. Where it is possible, the outcome is the same.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
