@@ -25,6 +25,22 @@ PublicKey = TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=
 AllowedIPs = 172.16.0.0/12
 ";
 
+/// Another: `A` stays but for its allowed IPs, `B` is not there, and one is new.
+const OTHER: &str = "[Interface]
+PrivateKey = yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=
+ListenPort = 12913
+FwMark = 0x21
+[Peer]
+PublicKey = xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=
+PresharedKey = FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE=
+AllowedIPs = 10.0.0.0/8, fd00::/8, 172.16.0.0/12
+PersistentKeepalive = 25
+[Peer]
+PublicKey = gN65BkIKy1eCE9pP1wdc8ROUtkHLF2PfAqYdyYBz6EA=
+Endpoint = [2001:db8::1]:5
+AllowedIPs = 192.168.0.0/16
+";
+
 /// Two peers of [`START`], and one that is new.
 const KEYS: [(&str, &str); 3] = [
     ("{A}", "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="),
@@ -34,6 +50,10 @@ const KEYS: [(&str, &str); 3] = [
 
 /// Words of `wg` that change `wg1`. What comes of it is compared too.
 const CHANGES: &[&str] = &[
+    "setconf wg1 /tmp/other",
+    "addconf wg1 /tmp/other",
+    "syncconf wg1 /tmp/other",
+    "syncconf wg1 /tmp/start",
     "set wg1 listen-port 7",
     "set wg1 listen-port 0",
     "set wg1 fwmark 0xffffffff",
@@ -153,7 +173,9 @@ fn check(guest: &Guest) -> Result<()> {
 
 /// Makes `wg1`, and `left` and `right` with a session.
 fn prepare(guest: &Guest) -> Result<()> {
-    guest.sh(&format!("printf '{}' > /tmp/start", START.replace('\n', "\\n")))?;
+    for (name, text) in [("start", START), ("other", OTHER)] {
+        guest.sh(&format!("printf '{}' > /tmp/{name}", text.replace('\n', "\\n")))?;
+    }
     guest.sh("mkdir -p /etc; echo nobody:x:65534:65534::/:/bin/sh > /etc/passwd; wg genkey > /tmp/key")?;
     for name in ["wg1", "left", "right"] {
         guest.sh(&format!("ip link add {name} type wireguard"))?;

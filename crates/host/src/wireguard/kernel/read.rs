@@ -7,6 +7,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+use conf::prefix::Prefix;
 use conf::uapi::{DeviceStatus, PeerStatus};
 use proto::{PresharedKey, PrivateKey, PublicKey};
 use rustix::io::Errno;
@@ -169,7 +170,7 @@ fn endpoint(bytes: &[u8]) -> Option<SocketAddr> {
     }
 }
 
-fn allowed_ip(element: &Attribute<'_>) -> io::Result<(IpAddr, u8)> {
+fn allowed_ip(element: &Attribute<'_>) -> io::Result<Prefix> {
     let (mut family, mut address, mut len) = (None, None, None);
     for attribute in element.nested() {
         let attribute = attribute?;
@@ -180,15 +181,13 @@ fn allowed_ip(element: &Attribute<'_>) -> io::Result<(IpAddr, u8)> {
             _ => {}
         }
     }
-    match (family, address, len) {
-        (Some(AddressFamily::INET), Some(address), Some(len @ ..=32)) => {
-            Ok((address.array::<4>().map(IpAddr::from)?, len))
-        }
-        (Some(AddressFamily::INET6), Some(address), Some(len @ ..=128)) => {
-            Ok((address.array::<16>().map(IpAddr::from)?, len))
-        }
-        _ => Err(Errno::PROTO.into()),
-    }
+    let address = match (family, address) {
+        (Some(AddressFamily::INET), Some(address)) => address.array::<4>().map(IpAddr::from)?,
+        (Some(AddressFamily::INET6), Some(address)) => address.array::<16>().map(IpAddr::from)?,
+        _ => return Err(Errno::PROTO.into()),
+    };
+    let prefix = len.and_then(|len| Prefix::new(address, len));
+    prefix.ok_or_else(|| Errno::PROTO.into())
 }
 
 #[cfg(test)]

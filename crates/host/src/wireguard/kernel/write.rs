@@ -160,16 +160,16 @@ impl Writer<'_> {
     fn allowed_ip(&mut self, change: &AllowedIpChange) {
         let request = &mut *self.request;
         request.open(ELEMENT);
-        let family = match change.address {
+        let family = match change.prefix.address() {
             IpAddr::V4(_) => AddressFamily::INET,
             IpAddr::V6(_) => AddressFamily::INET6,
         };
         request.attribute(WGALLOWEDIP_A_FAMILY, &family.as_raw().to_ne_bytes());
-        match change.address {
+        match change.prefix.address() {
             IpAddr::V4(address) => request.attribute(WGALLOWEDIP_A_IPADDR, &address.octets()),
             IpAddr::V6(address) => request.attribute(WGALLOWEDIP_A_IPADDR, &address.octets()),
         }
-        request.attribute(WGALLOWEDIP_A_CIDR_MASK, &[change.prefix_len]);
+        request.attribute(WGALLOWEDIP_A_CIDR_MASK, &[change.prefix.prefix_len()]);
         if change.remove {
             request.attribute(WGALLOWEDIP_A_FLAGS, &WGALLOWEDIP_F_REMOVE_ME.to_ne_bytes());
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use conf::prefix::Prefix;
 use conf::uapi;
 use netlink_packet_core::{NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR};
 use proptest::prelude::*;
@@ -39,14 +40,14 @@ fn dump(status: &DeviceStatus, limit: usize) -> Vec<Vec<u8>> {
         message.attribute(WGPEER_A_PUBLIC_KEY, peer.public_key.as_bytes());
         values(&mut message, peer);
         message.open(WGPEER_A_ALLOWEDIPS);
-        for &(address, len) in &peer.allowed_ips {
+        for &prefix in &peer.allowed_ips {
             if !message.has_room(48) {
                 next(&mut message, &mut messages);
                 message.open(ELEMENT);
                 message.attribute(WGPEER_A_PUBLIC_KEY, peer.public_key.as_bytes());
                 message.open(WGPEER_A_ALLOWEDIPS);
             }
-            allowed_ip(&mut message, address, len);
+            allowed_ip(&mut message, prefix.address(), prefix.prefix_len());
         }
         message.close();
         message.close();
@@ -149,9 +150,9 @@ fn peer_status() -> impl Strategy<Value = PeerStatus> {
         IpAddr::V4(_) => SocketAddr::new(address, port),
         IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, scope).into(),
     });
-    let allowed_ip = (address, any::<u8>()).prop_map(|(address, len)| match address {
-        IpAddr::V4(_) => (address, len % 33),
-        IpAddr::V6(_) => (address, len % 129),
+    let allowed_ip = (address, any::<u8>()).prop_map(|(address, len)| {
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        Prefix::new(address, len % (most + 1)).unwrap()
     });
     let handshake = proptest::option::of((0..=i64::MAX as u64, 1..1_000_000_000u32));
     (
@@ -298,8 +299,14 @@ fn allowed_ips_are_whole_and_of_their_family() {
     let [v4, v6]: [(u16, &[u8]); 2] = [(WGALLOWEDIP_A_FAMILY, &[2, 0]), (WGALLOWEDIP_A_FAMILY, &[10, 0])];
     let [short, long]: [(u16, &[u8]); 2] = [(WGALLOWEDIP_A_IPADDR, &[10; 4]), (WGALLOWEDIP_A_IPADDR, &[10; 16])];
     let len = |len: &'static u8| (WGALLOWEDIP_A_CIDR_MASK, std::slice::from_ref(len));
-    assert_eq!(allowed_ip(&[v4, short, len(&32)]), Ok(vec![([10; 4].into(), 32)]));
-    assert_eq!(allowed_ip(&[len(&128), long, v6]), Ok(vec![([10; 16].into(), 128)]));
+    assert_eq!(
+        allowed_ip(&[v4, short, len(&32)]),
+        Ok(vec![IpAddr::from([10; 4]).into()])
+    );
+    assert_eq!(
+        allowed_ip(&[len(&128), long, v6]),
+        Ok(vec![IpAddr::from([10; 16]).into()])
+    );
     for wrong in [
         &[v4, short][..],
         &[v4, len(&0)],

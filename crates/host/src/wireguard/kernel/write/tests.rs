@@ -2,6 +2,7 @@
 
 use std::net::SocketAddrV6;
 
+use conf::prefix::Prefix;
 use netlink_packet_core::NetlinkBuffer;
 use proptest::prelude::*;
 use proto::{PresharedKey, PrivateKey};
@@ -92,23 +93,20 @@ fn decode_endpoint(bytes: &[u8]) -> SocketAddr {
 }
 
 fn decode_allowed_ip(element: &Attribute<'_>) -> AllowedIpChange {
-    let mut change = AllowedIpChange {
-        address: [0; 4].into(),
-        prefix_len: 0,
-        remove: false,
-    };
+    let (mut address, mut len, mut remove) = (IpAddr::from([0; 4]), 0, false);
     for attribute in element.nested() {
         let attribute = attribute.unwrap();
         match (attribute.kind, attribute.value.len()) {
             (WGALLOWEDIP_A_FAMILY, 2) => {}
-            (WGALLOWEDIP_A_IPADDR, 4) => change.address = attribute.array::<4>().unwrap().into(),
-            (WGALLOWEDIP_A_IPADDR, 16) => change.address = attribute.array::<16>().unwrap().into(),
-            (WGALLOWEDIP_A_CIDR_MASK, 1) => change.prefix_len = attribute.value[0],
-            (WGALLOWEDIP_A_FLAGS, 4) => change.remove = attribute.value == WGALLOWEDIP_F_REMOVE_ME.to_ne_bytes(),
+            (WGALLOWEDIP_A_IPADDR, 4) => address = attribute.array::<4>().unwrap().into(),
+            (WGALLOWEDIP_A_IPADDR, 16) => address = attribute.array::<16>().unwrap().into(),
+            (WGALLOWEDIP_A_CIDR_MASK, 1) => len = attribute.value[0],
+            (WGALLOWEDIP_A_FLAGS, 4) => remove = attribute.value == WGALLOWEDIP_F_REMOVE_ME.to_ne_bytes(),
             other => panic!("attribute and length {other:?}"),
         }
     }
-    change
+    let prefix = Prefix::new(address, len).unwrap();
+    AllowedIpChange { prefix, remove }
 }
 
 /// What a device has, as far as requests change it.
@@ -126,7 +124,7 @@ struct Peer {
     preshared_key: Option<[u8; 32]>,
     endpoint: Option<SocketAddr>,
     persistent_keepalive: u16,
-    allowed_ips: Vec<(IpAddr, u8)>,
+    allowed_ips: Vec<Prefix>,
 }
 
 impl Model {
@@ -174,7 +172,7 @@ impl Model {
             peer.allowed_ips.clear();
         }
         for allowed in &change.allowed_ips {
-            let prefix = (allowed.address, allowed.prefix_len);
+            let prefix = allowed.prefix;
             if allowed.remove {
                 self.peers[index].allowed_ips.retain(|there| *there != prefix);
                 continue;
@@ -189,8 +187,12 @@ impl Model {
 
 fn allowed_ip() -> impl Strategy<Value = AllowedIpChange> {
     (0..12u8, any::<bool>(), 0..5u8).prop_map(|(number, v6, remove)| AllowedIpChange {
-        address: if v6 { [number; 16].into() } else { [number; 4].into() },
-        prefix_len: if v6 { 128 } else { 32 },
+        prefix: if v6 {
+            IpAddr::from([number; 16])
+        } else {
+            IpAddr::from([number; 4])
+        }
+        .into(),
         remove: remove == 0,
     })
 }
@@ -257,8 +259,7 @@ fn peer(number: u32, allowed_ips: u32) -> PeerChange {
     let mut key = [0; 32];
     key[..4].copy_from_slice(&number.to_ne_bytes());
     let prefixes = (0..allowed_ips).map(|number| AllowedIpChange {
-        address: number.to_be_bytes().into(),
-        prefix_len: 32,
+        prefix: IpAddr::from(number.to_be_bytes()).into(),
         remove: false,
     });
     PeerChange {
