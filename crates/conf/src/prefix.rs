@@ -1,8 +1,9 @@
 //! Networks: one [`Prefix`] of IP addresses, and the [`PrefixSet`] of all addresses in any number of them.
 //!
-//! Cryptokey routing (paper, section 2) gives a peer its addresses by prefixes; this is their arithmetic. Which peer an
-//! address belongs to is not decided here.
+//! Cryptokey routing (paper, section 2) gives peers their addresses by prefixes; this is the arithmetic, and [`Claim`]s are
+//! what several peers make of it.
 
+mod claim;
 mod family;
 mod set;
 mod spans;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 
 use family::Family;
 
+pub use claim::{Claim, Conflict, conflicts, winner};
 pub use set::PrefixSet;
 
 /// A network: an address and how many of its leading bits count. All bits beyond are zero.

@@ -77,6 +77,9 @@ fn lists() -> impl Strategy<Value = Vec<(u8, u8)>> {
 }
 
 proptest! {
+    // Each case is eight universes of 256 parts under four operations.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn every_operation_does_to_addresses_what_it_does_to_the_parts_of_a_naive_set(a in lists(), b in lists()) {
         for place in places() {
