@@ -58,7 +58,21 @@ pub fn remove(netlink: &mut Netlink, link: u32, address: InterfaceAddress) -> Re
 pub fn list(netlink: &mut Netlink, link: u32) -> Result<Vec<InterfaceAddress>, Error> {
     let action = format!("list the addresses of interface {link}");
     let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
-    netlink.dump(&request, &action, |answer| parse(link, answer))
+    netlink.dump(&request, &action, |answer| {
+        parse(answer)
+            .filter(|(index, _)| *index == link)
+            .map(|(_, address)| address)
+    })
+}
+
+/// Lists the addresses of all links, each with the index of its link, in the kernel's order.
+///
+/// # Errors
+///
+/// A failure of the socket.
+pub fn list_all(netlink: &mut Netlink) -> Result<Vec<(u32, InterfaceAddress)>, Error> {
+    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    netlink.dump(&request, "list the addresses of all interfaces", parse)
 }
 
 fn message(link: u32, address: InterfaceAddress) -> AddressMessage {
@@ -78,13 +92,10 @@ fn message(link: u32, address: InterfaceAddress) -> AddressMessage {
     message
 }
 
-fn parse(link: u32, answer: RouteNetlinkMessage) -> Option<InterfaceAddress> {
+fn parse(answer: RouteNetlinkMessage) -> Option<(u32, InterfaceAddress)> {
     let RouteNetlinkMessage::NewAddress(message) = answer else {
         return None;
     };
-    if message.header.index != link {
-        return None;
-    }
     // On a point-to-point link ADDRESS is the other end; LOCAL, where present, is always ours.
     let mut found = None;
     for attribute in &message.attributes {
@@ -97,8 +108,9 @@ fn parse(link: u32, answer: RouteNetlinkMessage) -> Option<InterfaceAddress> {
             _ => {}
         }
     }
-    found.map(|address| InterfaceAddress {
-        address,
+    let address = InterfaceAddress {
+        address: found?,
         prefix_len: message.header.prefix_len,
-    })
+    };
+    Some((message.header.index, address))
 }

@@ -102,6 +102,19 @@ pub fn read(netlink: &mut Netlink, index: u32) -> Result<Link, Error> {
     get(netlink, message(index), &format!("read interface {index}"))
 }
 
+/// Returns what the kernel says of all links, by index.
+///
+/// # Errors
+///
+/// A failure of the socket.
+pub fn list(netlink: &mut Netlink) -> Result<Vec<Link>, Error> {
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    netlink.dump(&request, "list the interfaces", |answer| match answer {
+        RouteNetlinkMessage::NewLink(link) => Some(parse(link)),
+        _ => None,
+    })
+}
+
 /// Returns the names of all links of one kind (`wireguard`, `veth`, …), by index.
 ///
 /// # Errors

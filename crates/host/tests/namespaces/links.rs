@@ -28,6 +28,7 @@ fn a_veth_pair_is_born_across_two_namespaces_and_carries_a_connection() -> Resul
     }
     let link = link::read(&mut near, a)?;
     assert!(link.up && link.state == OperState::Up, "{link:?}");
+    assert!(link::list(&mut near)?.contains(&link));
 
     // Without duplicate address detection both families work at once.
     for address in ["192.0.2.2", "fd00::2"] {

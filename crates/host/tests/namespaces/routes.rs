@@ -43,6 +43,7 @@ fn addresses_and_routes_come_and_go() -> Result<(), Error> {
     }
     let listed = address::list(&mut netlink, index)?;
     assert!(listed.contains(&v4) && listed.contains(&v6), "{listed:?}");
+    assert!(address::list_all(&mut netlink)?.contains(&(index, v4)));
 
     let direct = by(index, "203.0.113.0/24", MAIN_TABLE);
     let routed = Route {
