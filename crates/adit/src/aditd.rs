@@ -56,7 +56,7 @@ struct Arguments {
 
 /// Runs the program under this name.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
-    let arguments: Arguments = match usual(arguments).map_or_else(|| crate::parse(arguments), Ok) {
+    let arguments: Arguments = match usual(arguments).map_or_else(|| crate::parse(arguments, 1), Ok) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };

@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod aditd;
+mod allowed_ips;
+mod answer;
 mod config_file;
 mod logging;
 mod names;
@@ -33,6 +35,8 @@ struct Adit {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Work out lists of allowed IPs, and which peer gets what
+    AllowedIps(allowed_ips::Args),
     /// Try the engine on this machine: two ends in private network namespaces, real packets between them
     Try(try_tunnel::Args),
     /// Bring a tunnel up from its file
@@ -79,7 +83,8 @@ fn main() -> ExitCode {
         Some("wg") => return wg::main(arguments.get(1..).unwrap_or_default()),
         _ => {}
     }
-    match parse::<Adit>(&arguments).map(|adit| adit.command) {
+    match parse::<Adit>(&arguments, answer::NO_ANSWER).map(|adit| adit.command) {
+        Ok(Command::AllowedIps(options)) => allowed_ips::run(&options),
         Ok(Command::Try(options)) => try_tunnel::run(&options),
         Ok(Command::Wg { arguments }) => wg::main(&arguments),
         Ok(Command::WgQuick { arguments }) => wg_quick::main(&arguments),
@@ -96,13 +101,13 @@ fn role(name: Option<&OsString>) -> Option<&OsStr> {
     Path::new(name?).file_name()
 }
 
-/// Reads a command line; on a wrong one, or a question such as `--help`, prints what is to be said and how to exit.
-fn parse<P: Parser>(arguments: &[OsString]) -> Result<P, ExitCode> {
+/// Reads a command line; on a wrong one, or a question such as `--help`, prints what is to be said and returns how to exit.
+fn parse<P: Parser>(arguments: &[OsString], status_if_wrong: u8) -> Result<P, ExitCode> {
     P::try_parse_from(arguments).map_err(|error| {
         // Nobody is left to tell when the terminal is gone.
         let _ = error.print();
         if error.use_stderr() {
-            ExitCode::FAILURE
+            ExitCode::from(status_if_wrong)
         } else {
             ExitCode::SUCCESS
         }

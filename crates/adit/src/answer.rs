@@ -1,0 +1,44 @@
+//! How a command ends that answers a question, for scripts: 0 for yes, 1 for no, 2 when there is no answer.
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+
+/// The exit status of a command that could not do its work, or did not understand its line.
+pub(crate) const NO_ANSWER: u8 = 2;
+
+/// Why there is no answer, for standard error. Empty where nobody is left to tell.
+#[derive(Debug)]
+pub(crate) struct Failure(pub(crate) String);
+
+impl Failure {
+    /// What failed, and the error of it.
+    pub(crate) fn new(what: impl fmt::Display, error: impl fmt::Display) -> Self {
+        Self(format!("{what}: {error}"))
+    }
+}
+
+/// Output that cannot be written.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Who reads has gone, as in `adit allowed-ips … | head`.
+            io::ErrorKind::BrokenPipe => Self(String::new()),
+            _ => Self::new("cannot write to standard output", error),
+        }
+    }
+}
+
+/// Ends `adit command`: says why there is no answer, if there is none.
+pub(crate) fn exit(command: &str, answer: Result<bool, Failure>) -> ExitCode {
+    match answer {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(Failure(text)) => {
+            if !text.is_empty() {
+                eprintln!("adit {command}: {text}");
+            }
+            ExitCode::from(NO_ANSWER)
+        }
+    }
+}
