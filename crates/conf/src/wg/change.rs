@@ -54,7 +54,7 @@ impl Config {
     /// Returns the request that makes an interface what the file says, and nothing else.
     pub fn setconf(self, addresses: &Addresses) -> SetRequest {
         SetRequest {
-            private_key: Some(self.private_key.flatten()),
+            private_key: Some(self.private_key.and_then(|key| key.value)),
             listen_port: Some(self.listen_port.map_or(0, |port| port.value)),
             fwmark: Some(self.fwmark.map_or(0, |mark| mark.value)),
             replace_peers: true,
@@ -80,7 +80,7 @@ impl Config {
                     change(peer, addresses, replace)
                 })
                 .collect(),
-            private_key: self.private_key,
+            private_key: self.private_key.map(|key| key.value),
             listen_port: self.listen_port.map(|port| port.value),
             fwmark: self.fwmark.map(|mark| mark.value),
             replace_peers: false,

@@ -33,8 +33,8 @@ pub enum Dialect {
 /// What a file says.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// `Some(None)` for a key of zeros, which stands for none.
-    pub private_key: Option<Option<PrivateKey>>,
+    /// Without a key for one of zeros, which stands for none.
+    pub private_key: Option<At<Option<PrivateKey>>>,
     /// 0 asks for a random port.
     pub listen_port: Option<At<u16>>,
     /// 0 means none.

@@ -23,7 +23,7 @@ struct Wish {
 pub(super) fn request(config: Config, addresses: &Addresses, live: &DeviceStatus) -> SetRequest {
     let same_key = |key: &Option<_>| same(key.as_ref(), live.private_key.as_ref());
     let mut request = SetRequest {
-        private_key: config.private_key.filter(|key| !same_key(key)),
+        private_key: config.private_key.map(|key| key.value).filter(|key| !same_key(key)),
         // Any port is as good as a random one.
         listen_port: config
             .listen_port

@@ -165,7 +165,10 @@ impl Reader {
         match key {
             InterfaceKey::PrivateKey => {
                 let key = PrivateKey::from_bytes(*entry.key_bytes()?);
-                config.private_key = Some(Some(key).filter(|key| !key.is_zero()));
+                config.private_key = Some(At {
+                    at: entry.value.at,
+                    value: Some(key).filter(|key| !key.is_zero()),
+                });
             }
             InterfaceKey::ListenPort => config.listen_port = Some(entry.read(value::port)?),
             InterfaceKey::FwMark => config.fwmark = Some(entry.read(value::fwmark)?),

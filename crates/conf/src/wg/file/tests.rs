@@ -42,7 +42,7 @@ fn everything_that_a_file_may_say_is_read() {
          [Peer]\nPublicKey = {A}\nPresharedKey = {KEY}\nAllowedIPs = 10.0.0.1/32, fd00::/64\n\
          Endpoint = vpn.example.com:51820\nPersistentKeepalive = 25\n"
     ));
-    assert!(config.private_key.flatten().is_some());
+    assert!(config.private_key.is_some_and(|key| key.value.is_some()));
     assert_eq!(config.listen_port.map(|port| port.value), Some(51820));
     assert_eq!(config.fwmark.map(|mark| mark.value), Some(0xca6c));
     let peer = &config.peers[0];
@@ -66,7 +66,7 @@ fn white_space_and_case_count_nowhere() {
     let config = good(&format!(
         "\t[ inter FACE ]\r\nPRIVATE key\t= {key}\r\nlistenport=5 1\x0b8 2 0\r\n"
     ));
-    assert!(config.private_key.flatten().is_some());
+    assert!(config.private_key.is_some_and(|key| key.value.is_some()));
     assert_eq!(config.listen_port.map(|port| port.value), Some(51820));
 }
 
@@ -78,7 +78,7 @@ fn later_values_win_and_allowed_ips_add_up() {
     let zero = "A".repeat(43) + "=";
     assert!(matches!(
         good(&format!("[Interface]\nPrivateKey = {zero}")).private_key,
-        Some(None)
+        Some(At { value: None, .. })
     ));
     assert!(matches!(
         peer(&format!("PresharedKey = {zero}")).preshared_key,
