@@ -6,12 +6,11 @@ mod list;
 mod peers;
 mod source;
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde::Serialize;
 
 use crate::answer::{self, Failure};
 use list::{Form, List};
@@ -90,7 +89,7 @@ fn show_list(args: &ListArgs) -> Result<bool, Failure> {
         eprintln!("adit allowed-ips: {written} has bits beyond its length: taken as {network}");
     }
     let set = list.set();
-    print(|out| list::write(out, &set, args.form()))?;
+    answer::print(|out| list::write(out, &set, args.form()))?;
     if set.is_empty() {
         eprintln!("adit allowed-ips: nothing is left");
     }
@@ -125,9 +124,9 @@ impl ListArgs {
 /// Prints who takes addresses from whom; tells whether nobody does.
 fn show_overlaps(args: &SourceArgs) -> Result<bool, Failure> {
     let overlaps = source::peers(&args.interface)?.overlaps();
-    print(|out| {
+    answer::print(|out| {
         if args.json {
-            return write_json(out, &overlaps);
+            return answer::json(out, SCHEMA, &overlaps);
         }
         overlaps.list.iter().try_for_each(|overlap| writeln!(out, "{overlap}"))
     })?;
@@ -137,35 +136,12 @@ fn show_overlaps(args: &SourceArgs) -> Result<bool, Failure> {
 /// Prints who gets an address; tells whether anybody does.
 fn show_owner(address: IpAddr, args: &SourceArgs) -> Result<bool, Failure> {
     let owner = source::peers(&args.interface)?.owner(address);
-    print(|out| match &owner.claim {
-        _ if args.json => write_json(out, &owner),
+    answer::print(|out| match &owner.claim {
+        _ if args.json => answer::json(out, SCHEMA, &owner),
         Some(claim) => writeln!(out, "{}\t{}", claim.peer, claim.prefix),
         None => Ok(()),
     })?;
     Ok(owner.claim.is_some())
-}
-
-/// Writes to standard output, in large pieces and to the end.
-fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    let mut out = BufWriter::new(io::stdout().lock());
-    write(&mut out)?;
-    Ok(out.flush()?)
-}
-
-/// Writes an object, with the version of its schema, on a line.
-fn write_json(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Versioned<'a, T> {
-        version: u32,
-        #[serde(flatten)]
-        answer: &'a T,
-    }
-    let answer = Versioned {
-        version: SCHEMA,
-        answer,
-    };
-    serde_json::to_writer(&mut *out, &answer)?;
-    writeln!(out)
 }
 
 #[cfg(test)]

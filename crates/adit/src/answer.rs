@@ -1,8 +1,10 @@
 //! How a command ends that answers a question, for scripts: 0 for yes, 1 for no, 2 when there is no answer.
 
 use std::fmt;
-use std::io;
+use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
+
+use serde::Serialize;
 
 /// The exit status of a command that could not do its work, or did not understand its line.
 pub(crate) const NO_ANSWER: u8 = 2;
@@ -41,4 +43,23 @@ pub(crate) fn exit(command: &str, answer: Result<bool, Failure>) -> ExitCode {
             ExitCode::from(NO_ANSWER)
         }
     }
+}
+
+/// Writes to standard output, in large pieces and to the end.
+pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Writes an object, with the version of its schema, on a line.
+pub(crate) fn json(out: &mut dyn Write, version: u32, answer: &impl Serialize) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Versioned<'a, T> {
+        version: u32,
+        #[serde(flatten)]
+        answer: &'a T,
+    }
+    serde_json::to_writer(&mut *out, &Versioned { version, answer })?;
+    writeln!(out)
 }

@@ -11,6 +11,7 @@
 mod aditd;
 mod allowed_ips;
 mod answer;
+mod check;
 mod config_file;
 mod logging;
 mod names;
@@ -37,6 +38,8 @@ struct Adit {
 enum Command {
     /// Work out lists of allowed IPs, and which peer gets what
     AllowedIps(allowed_ips::Args),
+    /// Tell what is wrong with configuration files, and what to do about it, before they are used
+    Check(check::Args),
     /// Try the engine on this machine: two ends in private network namespaces, real packets between them
     Try(try_tunnel::Args),
     /// Bring a tunnel up from its file
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
     }
     match parse::<Adit>(&arguments, answer::NO_ANSWER).map(|adit| adit.command) {
         Ok(Command::AllowedIps(options)) => allowed_ips::run(&options),
+        Ok(Command::Check(options)) => check::run(&options),
         Ok(Command::Try(options)) => try_tunnel::run(&options),
         Ok(Command::Wg { arguments }) => wg::main(&arguments),
         Ok(Command::WgQuick { arguments }) => wg_quick::main(&arguments),

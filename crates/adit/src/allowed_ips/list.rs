@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use conf::prefix::{Prefix, PrefixSet};
 use serde::{Serialize, Serializer};
 
-use super::{Failure, write_json};
+use super::{Failure, SCHEMA};
+use crate::answer;
 
 /// The most that is read from standard input, in bytes: some 400,000 prefixes.
 const MOST_INPUT: u64 = 16 << 20;
@@ -109,7 +110,7 @@ pub(super) fn write(out: &mut dyn Write, set: &PrefixSet, form: Form) -> io::Res
         serializer.collect_seq(set.iter().map(|prefix| prefix.to_string()))
     }
     match form {
-        Form::Json => write_json(out, &Answer { allowed_ips: set }),
+        Form::Json => answer::json(out, SCHEMA, &Answer { allowed_ips: set }),
         Form::Lines => set.iter().try_for_each(|prefix| writeln!(out, "{prefix}")),
         _ if set.is_empty() => Ok(()),
         Form::Line => writeln!(out, "{set}"),
