@@ -65,8 +65,9 @@ enum Question {
 
 #[derive(Debug, clap::Args)]
 struct SourceArgs {
-    /// The interface
-    interface: String,
+    /// An interface, or a configuration file: whatever has a `/` or ends in `.conf`
+    #[arg(value_name = "INTERFACE|FILE")]
+    source: String,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -123,7 +124,7 @@ impl ListArgs {
 
 /// Prints who takes addresses from whom; tells whether nobody does.
 fn show_overlaps(args: &SourceArgs) -> Result<bool, Failure> {
-    let overlaps = source::peers(&args.interface)?.overlaps();
+    let overlaps = source::peers(&args.source)?.overlaps();
     answer::print(|out| {
         if args.json {
             return answer::json(out, SCHEMA, &overlaps);
@@ -135,7 +136,7 @@ fn show_overlaps(args: &SourceArgs) -> Result<bool, Failure> {
 
 /// Prints who gets an address; tells whether anybody does.
 fn show_owner(address: IpAddr, args: &SourceArgs) -> Result<bool, Failure> {
-    let owner = source::peers(&args.interface)?.owner(address);
+    let owner = source::peers(&args.source)?.owner(address);
     answer::print(|out| match &owner.claim {
         _ if args.json => answer::json(out, SCHEMA, &owner),
         Some(claim) => writeln!(out, "{}\t{}", claim.peer, claim.prefix),
@@ -170,7 +171,7 @@ mod tests {
             parse("allowed-ips owner ::1 wg0").unwrap().question,
             Some(Question::Owner { .. })
         ));
-        assert!(parse("allowed-ips overlaps wg0 --json").is_ok());
+        assert!(parse("allowed-ips overlaps wg0.conf --json").is_ok());
         for wrong in [
             "allowed-ips",
             "allowed-ips -x ::1",

@@ -86,7 +86,13 @@ impl Peers {
                 loser_prefix: loser.prefix,
             })
         };
-        let list = prefix::conflicts(&self.claims).iter().filter_map(overlap).collect();
+        let overlaps = prefix::conflicts(&self.claims);
+        // A peer may have two sections in a file.
+        let list = overlaps
+            .iter()
+            .filter_map(overlap)
+            .filter(|overlap| overlap.winner != overlap.loser);
+        let list = list.collect();
         Overlaps { list }
     }
 
