@@ -1,13 +1,15 @@
 //! The file that configures an interface: any bytes.
 //!
 //! The lines together are the file; what is read without an error, made an interface by `setconf` and printed, reads as the
-//! same; and `syncconf` finds nothing left to do then.
+//! same; and `syncconf` finds nothing left to do then. Problems are told in the order of their places.
 
 #![no_main]
 
 use std::net::SocketAddr;
 
+use conf::check::{File, check};
 use conf::lexer;
+use conf::quick::Quick;
 use conf::uapi::{DeviceStatus, PeerStatus, SetRequest, set_request};
 use conf::wg::change::Addresses;
 use conf::wg::file::{Config, Dialect, Reading};
@@ -20,6 +22,7 @@ fuzz_target!(|data: &[u8]| {
     for problem in &quick.problems {
         assert!(!problem.message.is_empty() && problem.at.line > 0 && problem.at.column > 0);
     }
+    rules(&quick);
     if let Some(config) = read(data) {
         let addresses = addresses(&config);
         let status = device(config.setconf(&addresses));
@@ -35,6 +38,21 @@ fuzz_target!(|data: &[u8]| {
         config.addconf(&addresses);
     }
 });
+
+fn rules(reading: &Reading) {
+    let (quick, _) = Quick::of(&reading.config.quick);
+    let file = File {
+        path: "wg0.conf",
+        config: &reading.config,
+        quick: &quick,
+        is_whole: !reading.has_errors(),
+        mode: Some(0o644),
+        networks: &[],
+    };
+    for problems in check(&[file, file]) {
+        assert!(problems.is_sorted_by_key(|problem| problem.at));
+    }
+}
 
 fn read(data: &[u8]) -> Option<Config> {
     let reading = Reading::of(data, Dialect::Wg);
