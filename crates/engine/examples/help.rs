@@ -124,8 +124,7 @@ fn start(number: u8, other: u8, helpers: usize) -> (Handle, Engine<Handle>) {
     .unwrap();
     let mut peer = PeerChange::new(PrivateKey::from_bytes([other; 32]).public_key());
     peer.allowed_ips = vec![AllowedIpChange {
-        address: IpAddr::V4(address(other)),
-        prefix_len: 32,
+        prefix: IpAddr::V4(address(other)).into(),
         remove: false,
     }];
     set(&engine, Some(PrivateKey::from_bytes([number; 32])), peer);
