@@ -114,3 +114,41 @@ fn a_reload_that_fails_half_way_goes_back() {
         assert_eq!(world.run(Tool::Ours, command).status.code(), Some(1));
     }
 }
+
+#[test]
+fn a_change_that_nobody_confirms_goes_back_and_one_that_is_confirmed_stays() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILES[5]));
+    world.ok(Tool::Ours, "up wg0");
+    let before = world.state();
+    world.write(&filled(FILES[1]));
+    world.ok(Tool::Ours, "apply wg0 --confirm 2s");
+    let after = world.state();
+    assert_ne!(after, before);
+    assert!(
+        !world.run(Tool::Ours, "reload wg0").status.success(),
+        "a change on top of one that may go back"
+    );
+    for _ in 0..60 {
+        if world.state() == before {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(world.state(), before);
+    assert!(
+        !world.run(Tool::Ours, "confirm wg0").status.success(),
+        "there is nothing to confirm"
+    );
+    world.ok(Tool::Ours, "apply wg0 --confirm 2s");
+    world.ok(Tool::Ours, "confirm wg0");
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    assert_eq!(world.state(), after);
+    // A change that waits goes with its interface.
+    world.write(&filled(FILES[5]));
+    world.ok(Tool::Ours, "apply wg0 --confirm 1440m");
+    world.ok(Tool::Ours, "down wg0");
+    world.ok(Tool::Ours, "up wg0");
+    assert!(!world.run(Tool::Ours, "apply wg0 --confirm 1h").status.success());
+    world.ok(Tool::Ours, "apply wg0 --confirm 5m");
+}

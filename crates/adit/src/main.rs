@@ -57,6 +57,19 @@ enum Command {
         /// As for `up`
         tunnel: OsString,
     },
+    /// Like `reload`; with --confirm everything goes back unless `adit confirm` follows
+    Apply {
+        /// As for `up`
+        tunnel: OsString,
+        /// How long to wait for `adit confirm`: 60s, 5m
+        #[arg(long, value_name = "TIME")]
+        confirm: Option<OsString>,
+    },
+    /// Keep what `apply --confirm` changed
+    Confirm {
+        /// As for `up`
+        tunnel: OsString,
+    },
     /// Take down a tunnel that `up` or the stock wg-quick brought up
     Down {
         /// As for `up`
@@ -95,6 +108,14 @@ fn main() -> ExitCode {
         Ok(Command::Up { tunnel }) => wg_quick::main(&["up".into(), tunnel]),
         Ok(Command::Plan { tunnel }) => wg_quick::main(&["plan".into(), tunnel]),
         Ok(Command::Reload { tunnel }) => wg_quick::main(&["reload".into(), tunnel]),
+        Ok(Command::Apply { tunnel, confirm }) => {
+            let confirm = confirm.map(|time| ["--confirm".into(), time]);
+            let words = ["apply".into(), tunnel]
+                .into_iter()
+                .chain(confirm.into_iter().flatten());
+            wg_quick::main(&words.collect::<Vec<_>>())
+        }
+        Ok(Command::Confirm { tunnel }) => wg_quick::main(&["confirm".into(), tunnel]),
         Ok(Command::Down { tunnel }) => wg_quick::main(&["down".into(), tunnel]),
         Err(code) => code,
     }

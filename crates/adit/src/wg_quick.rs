@@ -3,6 +3,7 @@
 //! What is made is written to a journal before it is made ([`journal`]): a failed or killed `up` is undone from there, and `down`
 //! undoes what `up` did, whatever the file says by then.
 
+mod confirm;
 mod desired;
 mod dns;
 mod down;
@@ -68,8 +69,14 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         [Some("strip"), Some(what)] => file::find(what).and_then(|file| strip::run(&file)),
         [Some("save"), Some(_)] => Err(Failure::new("save: not yet: use the stock wg-quick")),
         // Words of adit, not of the stock tool.
-        [Some("reload"), Some(what)] => file::find(what).and_then(|file| reload::reload(&file)),
+        [Some("reload" | "apply"), Some(what)] => file::find(what).and_then(|file| reload::reload(&file, None)),
+        [Some("apply"), Some(what), Some("--confirm"), Some(time)] => {
+            let time = confirm::time(time);
+            time.and_then(|time| reload::reload(&file::find(what)?, Some(time)))
+        }
+        [Some("confirm"), Some(what)] => file::find(what).and_then(|file| confirm::confirm(&file.interface)),
         [Some("plan"), Some(what)] => file::find(what).and_then(|file| reload::plan(&file)),
+        [Some("revert"), Some(interface), Some(id)] => confirm::revert(interface, id),
         // Not for people: see `names`.
         [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),
         _ => {

@@ -10,7 +10,7 @@ use super::dns::Dns;
 use super::engine::status;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::{Failure, Outcome, hooks};
+use super::{Failure, Outcome, confirm, hooks};
 
 pub(super) fn run(file: &File) -> Outcome {
     let interface = &file.interface;
@@ -52,7 +52,7 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
     }
     match first {
         Some(error) => Err(error.into()),
-        None => journal.remove(),
+        None => confirm::forget(interface).and_then(|()| journal.remove()),
     }
 }
 

@@ -8,10 +8,13 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use host::setup::Item;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::Failure;
 use super::dns::Dns;
+use crate::config_file;
 
 const DIRECTORY: &str = "/run/adit";
 const VERSION: u32 = 1;
@@ -48,16 +51,19 @@ impl Journal {
 
     /// Reads that of an interface; `None` if there is none.
     pub(super) fn read(interface: &str) -> Result<Option<Self>, Failure> {
-        let path = path(interface);
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(|error| failure("read", &path, &error))?,
-        };
-        let journal: Self = serde_json::from_slice(&text).map_err(|error| failure("understand", &path, &error))?;
-        if journal.version != VERSION || journal.interface != interface {
-            return Err(failure("understand", &path, &"it is of another program"));
+        let journal: Option<Self> = read(interface)?;
+        if journal
+            .as_ref()
+            .is_some_and(|journal| journal.version != VERSION || journal.interface != interface)
+        {
+            return Err(failure("understand", &path(interface), &"it is of another program"));
         }
-        Ok(Some(journal))
+        Ok(journal)
+    }
+
+    /// Returns the name of the interface.
+    pub(super) fn interface(&self) -> &str {
+        &self.interface
     }
 
     /// Reads those of all other interfaces.
@@ -70,27 +76,15 @@ impl Journal {
             .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok());
         let names = names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned));
+        // Not what was before a change that waits to be confirmed.
+        let names = names.filter(|name| !name.ends_with(".before"));
         let others = names.filter(|name| *name != self.interface);
         others.filter_map(|name| Self::read(&name).transpose()).collect()
     }
 
     /// Writes it in place of the one before.
     pub(super) fn write(&self) -> Result<(), Failure> {
-        let path = path(&self.interface);
-        let temporary = path.with_extension("json.new");
-        let text = serde_json::to_vec(self).map_err(|error| failure("write", &path, &error))?;
-        let write = || -> io::Result<()> {
-            let _ = fs::remove_file(&temporary);
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            file.write_all(&text)?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|error| failure("write", &path, &error))
+        write(&self.interface, self)
     }
 
     /// Writes an item down, and then makes it.
@@ -119,11 +113,44 @@ impl Journal {
     }
 
     pub(super) fn remove(&self) -> Result<(), Failure> {
-        let path = path(&self.interface);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.map_err(|error| failure("remove", &path, &error)),
-        }
+        remove(&self.interface)
+    }
+}
+
+/// Reads a value by its name; `None` if there is none.
+pub(super) fn read<T: DeserializeOwned>(name: &str) -> Result<Option<T>, Failure> {
+    let path = path(name);
+    let text = match config_file::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text.map_err(|error| failure("read", &path, &error))?,
+    };
+    let value = serde_json::from_slice(&text).map_err(|error| failure("understand", &path, &error))?;
+    Ok(Some(value))
+}
+
+/// Writes a value in place of the one before, or leaves that.
+pub(super) fn write(name: &str, value: &impl Serialize) -> Result<(), Failure> {
+    let path = path(name);
+    let temporary = path.with_extension("json.new");
+    let text = serde_json::to_vec(value).map_err(|error| failure("write", &path, &error))?;
+    let text = Zeroizing::new(text);
+    let write = || -> io::Result<()> {
+        let _ = fs::remove_file(&temporary);
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    };
+    write().map_err(|error| failure("write", &path, &error))
+}
+
+/// Removes a value, if there is one.
+pub(super) fn remove(name: &str) -> Result<(), Failure> {
+    let path = path(name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|error| failure("remove", &path, &error)),
     }
 }
 
@@ -155,8 +182,8 @@ pub(super) fn lock() -> Result<Lock, Failure> {
     Ok(Lock(file))
 }
 
-fn path(interface: &str) -> PathBuf {
-    Path::new(DIRECTORY).join(format!("{interface}.json"))
+fn path(name: &str) -> PathBuf {
+    Path::new(DIRECTORY).join(format!("{name}.json"))
 }
 
 fn failure(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Failure {

@@ -1,17 +1,20 @@
-//! `adit reload` and `adit plan`: the difference between a running tunnel and its file, made or only told.
+//! `adit reload`, `apply` and `plan`: the difference between a running tunnel and its file, made or only told.
 //!
 //! What did not change is not touched: peers keep their sessions, routes stay. Commands of the file are not run. If a step fails,
 //! those before it are taken back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use conf::prefix::Prefix;
-use conf::quick::Stage;
+use conf::quick::{Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
-use conf::wg::change::{describe, restore};
+use conf::wg::change::{Addresses, describe, restore};
+use conf::wg::file::Config;
 use host::setup::{Change, Host, Item, changes};
 use proto::PublicKey;
 
+use super::confirm::{self, Pending};
 use super::dns::Dns;
 use super::engine::{change, status};
 use super::file::File;
@@ -29,13 +32,11 @@ struct Plan {
     post_down: Vec<String>,
     /// What people call the peers.
     names: BTreeMap<PublicKey, String>,
-    /// Whether an endpoint has a name that nobody knows yet.
-    unknown: bool,
 }
 
 /// Prints the difference and changes nothing.
 pub(super) fn plan(file: &File) -> Outcome {
-    let plan = Plan::new(file)?;
+    let plan = Plan::new(file, Wanted::read(file)?)?;
     let lines = plan.lines();
     if lines.is_empty() {
         println!("{}: nothing to change", file.interface);
@@ -46,31 +47,81 @@ pub(super) fn plan(file: &File) -> Outcome {
     Ok(())
 }
 
-/// Makes the difference.
-pub(super) fn reload(file: &File) -> Outcome {
-    let _lock = journal::lock()?;
-    let mut plan = Plan::new(file)?;
+/// Makes the difference. With a time to confirm, it goes back after that unless `adit confirm` comes first.
+pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
+    let wanted = Wanted::read(file)?;
+    let unknown = wanted.unknown;
+    let lock = journal::lock()?;
+    confirm::refuse_while_pending(&file.interface)?;
+    let mut plan = Plan::new(file, wanted)?;
     let before = plan.journal.clone();
-    let mut host = Host::open(&file.interface)?;
-    if let Err(failure) = plan.apply(file, &mut host) {
+    let pending = confirm
+        .map(|time| Pending::write(before.clone(), &plan.live, time))
+        .transpose()?;
+    if let Err(failure) = plan.apply(file) {
         eprintln!("wg-quick: {}; going back", failure.message);
-        plan.go_back(file, before, &mut host)?;
+        go_back(plan.journal, before, &plan.live)?;
+        if let Some(pending) = pending {
+            pending.remove()?;
+        }
         return Err(failure);
     }
-    if plan.unknown {
+    drop(lock);
+    if unknown {
         names::look_up_in_background(file)?;
     }
-    Ok(())
+    pending.map_or(Ok(()), |pending| pending.watch())
+}
+
+/// Makes an interface again what it was: what stood around it by the journal of `before`, keys and peers by `past`.
+pub(super) fn go_back(mut present: Journal, before: Journal, past: &DeviceStatus) -> Outcome {
+    let interface = before.interface().to_owned();
+    let mut host = Host::open(&interface)?;
+    for change in changes(&present.items, &before.items) {
+        match change {
+            Change::Unmake(item) => present.unmake(&item, &mut host)?,
+            Change::Make(item) => present.make(item, &mut host)?,
+        }
+    }
+    change(&interface, &restore(past, &status(&interface)?))?;
+    set_dns(&mut present, before.dns.clone())?;
+    before.write()
+}
+
+/// What a file wants.
+struct Wanted {
+    config: Config,
+    quick: Quick,
+    known: Addresses,
+    /// Whether an endpoint has a name that nobody knows yet.
+    unknown: bool,
+}
+
+impl Wanted {
+    /// Reads the file and asks for the names in it, which may take a while.
+    fn read(file: &File) -> Result<Self, Failure> {
+        let (config, quick) = file.read()?;
+        let names = config.names();
+        let known = names::known(&names);
+        Ok(Self {
+            unknown: known.len() < names.len(),
+            known: known.into_iter().collect(),
+            config,
+            quick,
+        })
+    }
 }
 
 impl Plan {
-    fn new(file: &File) -> Result<Self, Failure> {
+    fn new(file: &File, wanted: Wanted) -> Result<Self, Failure> {
+        let Wanted {
+            config, quick, known, ..
+        } = wanted;
         let interface = &file.interface;
         let not_ours = || Failure::new(format!("`{interface}' was not brought up by adit"));
         let journal = Journal::read(interface)?
             .filter(|journal| journal.complete)
             .ok_or_else(not_ours)?;
-        let (config, quick) = file.read()?;
         let live = status(interface)?;
         let mut host = Host::open(interface)?;
         let allowed: Vec<Prefix> = config.peers.iter().flat_map(|peer| peer.allowed_ips.added()).collect();
@@ -78,10 +129,7 @@ impl Plan {
         let called = peers
             .filter_map(|peer| Some((peer.public_key.value, peer.name.clone()?)))
             .collect();
-        let names = config.names();
-        let known = names::known(&names);
-        let unknown = known.len() < names.len();
-        let mut request = config.syncconf(&known.into_iter().collect(), &live);
+        let mut request = config.syncconf(&known, &live);
 
         let fwmark = request.fwmark.unwrap_or(live.fwmark);
         let endpoints = live.peers.iter().filter_map(|peer| peer.endpoint);
@@ -101,7 +149,6 @@ impl Plan {
             journal,
             live,
             request,
-            unknown,
         })
     }
 
@@ -123,10 +170,11 @@ impl Plan {
     }
 
     /// Takes away routes, then changes peers, then adds routes: no packet goes into the tunnel that has no peer there.
-    fn apply(&mut self, file: &File, host: &mut Host) -> Outcome {
+    fn apply(&mut self, file: &File) -> Outcome {
+        let mut host = Host::open(&file.interface)?;
         for change in &self.changes {
             if let Change::Unmake(item) = change {
-                self.journal.unmake(item, host)?;
+                self.journal.unmake(item, &mut host)?;
             }
         }
         if !describe(&self.request, &|_| None).is_empty() {
@@ -135,38 +183,26 @@ impl Plan {
         }
         for change in &self.changes {
             if let Change::Make(item) = change {
-                self.journal.make(item.clone(), host)?;
+                self.journal.make(item.clone(), &mut host)?;
             }
         }
-        self.set_dns(self.dns.clone())?;
+        set_dns(&mut self.journal, self.dns.clone())?;
         self.journal.pre_down.clone_from(&self.pre_down);
         self.journal.post_down.clone_from(&self.post_down);
         self.journal.write()
     }
+}
 
-    fn go_back(&mut self, file: &File, before: Journal, host: &mut Host) -> Outcome {
-        for change in changes(&self.journal.items, &before.items) {
-            match change {
-                Change::Unmake(item) => self.journal.unmake(&item, host)?,
-                Change::Make(item) => self.journal.make(item, host)?,
-            }
-        }
-        change(&file.interface, &restore(&self.live, &status(&file.interface)?))?;
-        self.set_dns(before.dns.clone())?;
-        before.write()
+fn set_dns(journal: &mut Journal, wanted: Option<Dns>) -> Outcome {
+    if wanted == journal.dns {
+        return Ok(());
     }
-
-    fn set_dns(&mut self, wanted: Option<Dns>) -> Outcome {
-        if wanted == self.journal.dns {
-            return Ok(());
-        }
-        if let Some(dns) = self.journal.dns.take() {
-            dns.unset();
-        }
-        self.journal.dns.clone_from(&wanted);
-        match wanted {
-            Some(dns) => dns.set().map(drop),
-            None => Ok(()),
-        }
+    if let Some(dns) = journal.dns.take() {
+        dns.unset();
+    }
+    journal.dns.clone_from(&wanted);
+    match wanted {
+        Some(dns) => dns.set().map(drop),
+        None => Ok(()),
     }
 }

@@ -9,6 +9,9 @@ use crate::problem::{At, Position, Problem};
 use crate::uapi::AllowedIpChange;
 use crate::wg::value::{AllowedIp, Endpoint, Sign};
 
+/// As many as the exclusions of one peer may leave: one excluded address can make 128 of a prefix.
+const MAX_PREFIXES: usize = 100_000;
+
 pub(super) struct Draft {
     at: Position,
     pub(super) name: Option<String>,
@@ -107,6 +110,10 @@ impl Draft {
             .collect();
         let excluded: PrefixSet = self.excluded.iter().map(|prefix| prefix.value).collect();
         let left = all.minus(&excluded);
+        if left.iter().nth(MAX_PREFIXES).is_some() {
+            let message = format!("the exclusions leave more than {MAX_PREFIXES} prefixes");
+            return Err(Problem::error(first.at, "too-many-prefixes", message));
+        }
         self.allowed_ips.changes = left
             .iter()
             .map(|prefix| At {

@@ -1,0 +1,154 @@
+//! `adit apply --confirm` and `adit confirm`: a change that nobody confirms goes back by itself, also when the shell that made it is gone.
+//!
+//! What was before lies in memory-backed `/run`; a process of its own waits for the time to pass.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use conf::uapi::{self, DeviceStatus};
+use host::wireguard::zone_index;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::journal::{self, Journal};
+use super::{Failure, Outcome, reload};
+
+/// A change that waits to be confirmed.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Pending {
+    /// Tells it from later ones.
+    id: u128,
+    seconds: u64,
+    before: Journal,
+    /// Keys and peers before, as an answer of the control socket.
+    device: Zeroizing<String>,
+}
+
+impl Pending {
+    /// Writes down what is, before it is changed.
+    pub(super) fn write(before: Journal, live: &DeviceStatus, time: Duration) -> Result<Self, Failure> {
+        let id = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos();
+        let answer = uapi::get_answer(live);
+        let pending = Self {
+            id,
+            seconds: time.as_secs(),
+            before,
+            device: Zeroizing::new(String::from_utf8_lossy(&answer).into_owned()),
+        };
+        journal::write(&name(pending.before.interface()), &pending)?;
+        Ok(pending)
+    }
+
+    fn read(interface: &str) -> Result<Option<Self>, Failure> {
+        journal::read(&name(interface))
+    }
+
+    pub(super) fn remove(&self) -> Outcome {
+        journal::remove(&name(self.before.interface()))
+    }
+
+    /// Starts the process that goes back when the time has passed.
+    pub(super) fn watch(&self) -> Outcome {
+        let interface = self.before.interface();
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg0("wg-quick")
+            .args(["revert", interface, &self.id.to_string()]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/");
+        sys::daemon::detach(&mut command);
+        let started = command.spawn();
+        started.map_err(|error| Failure::new(format!("cannot start what would go back: {error}")))?;
+        let seconds = self.seconds;
+        eprintln!("Run `adit confirm {interface}' within {seconds} s, or everything goes back to what it was.");
+        Ok(())
+    }
+}
+
+/// Keeps the change that waits.
+pub(super) fn confirm(interface: &str) -> Outcome {
+    let _lock = journal::lock()?;
+    match Pending::read(interface)? {
+        Some(pending) => pending.remove(),
+        None => Err(Failure::new(format!(
+            "no change of `{interface}' waits to be confirmed"
+        ))),
+    }
+}
+
+/// Waits, and goes back if the change of that number still waits then.
+pub(super) fn revert(interface: &str, id: &str) -> Outcome {
+    let Some(pending) = Pending::read(interface)?.filter(|pending| pending.id.to_string() == id) else {
+        return Ok(());
+    };
+    thread::sleep(Duration::from_secs(pending.seconds));
+    let _lock = journal::lock()?;
+    let Some(pending) = Pending::read(interface)?.filter(|now| now.id == pending.id) else {
+        return Ok(());
+    };
+    let present = Journal::read(interface)?;
+    let present = present.ok_or_else(|| Failure::new(format!("`{interface}' is gone")))?;
+    let past = uapi::parse_answer(pending.device.as_bytes(), &zone_index);
+    let past = past.map_err(|error| Failure::new(format!("what was before cannot be understood: {error}")))?;
+    reload::go_back(present, pending.before.clone(), &past)?;
+    pending.remove()
+}
+
+/// A change on top of one that may go back could not go back itself.
+pub(super) fn refuse_while_pending(interface: &str) -> Outcome {
+    match Pending::read(interface)? {
+        Some(_) => {
+            let why = "another change waits to be confirmed";
+            Err(Failure::new(format!("{why}: run `adit confirm {interface}', or wait")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Forgets a change that waits: the interface goes.
+pub(super) fn forget(interface: &str) -> Outcome {
+    journal::remove(&name(interface))
+}
+
+/// Reads `60s`, `5m` or a number of seconds.
+pub(super) fn time(text: &str) -> Result<Duration, Failure> {
+    let (digits, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let seconds: Option<u64> = digits.parse::<u32>().ok().map(|number| u64::from(number) * unit);
+    let wrong = || Failure::new(format!("`{text}' is no time: write 60s or 5m"));
+    seconds
+        .filter(|seconds| (1..=86_400).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+fn name(interface: &str) -> String {
+    format!("{interface}.before")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_seconds_or_minutes_up_to_a_day() {
+        let seconds = |text| time(text).map(|time| time.as_secs()).ok();
+        assert_eq!(
+            ["60s", "60", "5m", "1440m"].map(seconds),
+            [Some(60), Some(60), Some(300), Some(86_400)]
+        );
+        for wrong in ["", "0", "s", "1h", "-1", "1441m", "99999999999"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+}
