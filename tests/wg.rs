@@ -13,6 +13,8 @@ mod fake;
 mod file;
 #[path = "wg/keys.rs"]
 mod keys;
+#[path = "wg/options.rs"]
+mod options;
 #[path = "wg/show.rs"]
 mod show;
 

@@ -15,6 +15,7 @@ mod check;
 mod config_file;
 mod logging;
 mod names;
+mod show;
 mod super_packets;
 mod try_tunnel;
 mod wg;
@@ -82,6 +83,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Show interfaces and their peers, by the names that /etc/wireguard gives them
+    Show(show::Args),
     /// Show and change WireGuard interfaces, as the stock `wg` does
     #[command(disable_help_flag = true)]
     Wg {
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Ok(Command::AllowedIps(options)) => allowed_ips::run(&options),
         Ok(Command::Check(options)) => check::run(&options),
         Ok(Command::Try(options)) => try_tunnel::run(&options),
+        Ok(Command::Show(options)) => show::run(&options),
         Ok(Command::Wg { arguments }) => wg::main(&arguments),
         Ok(Command::WgQuick { arguments }) => wg_quick::main(&arguments),
         Ok(Command::Up { tunnel }) => wg_quick::main(&["up".into(), tunnel]),

@@ -35,11 +35,14 @@ impl Names {
 
     fn in_file(text: &[u8]) -> Self {
         let peers = Reading::of(text, Dialect::Quick).config.peers.into_iter();
-        Self(
-            peers
-                .filter_map(|peer| Some((peer.public_key.value, peer.name?)))
-                .collect(),
-        )
+        peers
+            .filter_map(|peer| Some((peer.public_key.value, peer.name?)))
+            .collect()
+    }
+
+    /// What a peer is called, as the file has it: whoever shows it escapes it.
+    pub(crate) fn name_of(&self, key: &PublicKey) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
     }
 
     /// Finds the one peer of that name.
@@ -50,6 +53,12 @@ impl Names {
             (None, _) => Err(NotOne::Unknown),
             (Some(_), Some(_)) => Err(NotOne::Ambiguous),
         }
+    }
+}
+
+impl FromIterator<(PublicKey, String)> for Names {
+    fn from_iter<I: IntoIterator<Item = (PublicKey, String)>>(names: I) -> Self {
+        Self(names.into_iter().collect())
     }
 }
 
@@ -70,6 +79,8 @@ mod tests {
         }
         let names = Names::in_file(text.as_bytes());
         assert_eq!(names.find("alice"), Ok(key(0)));
+        assert_eq!(names.name_of(&key(8)), Some("bob"));
+        assert_eq!(names.name_of(&key(12)), None);
         assert_eq!(names.find("bob"), Err(NotOne::Ambiguous));
         assert_eq!(names.find("Alice"), Err(NotOne::Unknown));
     }

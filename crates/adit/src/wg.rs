@@ -10,8 +10,8 @@ mod key_file;
 mod output;
 mod pubkey;
 mod resolve;
-mod set;
-mod show;
+pub(crate) mod set;
+pub(crate) mod show;
 mod showconf;
 
 use std::ffi::{OsStr, OsString};
@@ -23,9 +23,9 @@ use host::wireguard;
 
 /// Why a command did not do its work: the message for standard error, without the line end.
 #[derive(Debug)]
-struct Failure(String);
+pub(crate) struct Failure(String);
 
-type Outcome = Result<(), Failure>;
+pub(crate) type Outcome = Result<(), Failure>;
 
 impl Failure {
     /// The one line that says how the command wants to be called.
@@ -93,7 +93,12 @@ pub(crate) use resolve::look_up;
 
 /// Runs the program under this name; `arguments` come after the name.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
-    match run(arguments) {
+    exit(run(arguments))
+}
+
+/// Says what failed, if anything, and returns the status to exit with.
+pub(crate) fn exit(outcome: Outcome) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(message)) => {
             if !message.is_empty() {

@@ -3,6 +3,7 @@
 use std::io;
 
 use rustix::fs::{FileType, Mode, fstat};
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::{Failure, Outcome};
@@ -28,20 +29,29 @@ pub(super) fn warn_if_others_can_read() {
     }
 }
 
-fn bytes(mut rest: &[u8]) -> Outcome {
+/// Writes all of it.
+///
+/// # Errors
+/// `EPIPE` where the reader has gone, or what else the system says.
+pub(super) fn write(mut rest: &[u8]) -> Result<(), Errno> {
     while !rest.is_empty() {
         match rustix::io::write(io::stdout(), rest) {
             Ok(len) => rest = rest.get(len..).unwrap_or_default(),
-            Err(rustix::io::Errno::INTR) => {}
-            // Who reads has gone, as in `wg show | head`: nobody is left to tell.
-            Err(rustix::io::Errno::PIPE) => return Err(Failure(String::new())),
-            Err(error) => {
-                return Err(Failure(format!(
-                    "wg: cannot write to standard output: {}",
-                    io::Error::from(error)
-                )));
-            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// Says that standard output cannot be written. Where its reader has gone, as in `wg show | head`, nobody is left to tell.
+pub(super) fn failure(error: Errno) -> Failure {
+    match error {
+        Errno::PIPE => Failure(String::new()),
+        error => Failure(format!("cannot write to standard output: {}", io::Error::from(error))),
+    }
+}
+
+fn bytes(bytes: &[u8]) -> Outcome {
+    write(bytes).map_err(failure)
 }

@@ -10,7 +10,7 @@ use proto::{PresharedKey, PrivateKey, PublicKey};
 use super::{Failure, Outcome, key_file, reason, resolve, words};
 use crate::names::{Names, NotOne};
 
-const USAGE: &str = "set <interface> [listen-port <port>] [fwmark <mark>] [private-key <file path>] \
+pub(crate) const USAGE: &str = "set <interface> [listen-port <port>] [fwmark <mark>] [private-key <file path>] \
                      [peer <base64 public key> [remove] [preshared-key <file path>] [endpoint <ip>:<port>] \
                      [persistent-keepalive <interval seconds>] [allowed-ips <ip1>/<cidr1>[,<ip2>/<cidr2>]...] ]...";
 

@@ -1,5 +1,6 @@
-//! The form of `wg show` for people: labels, units, ages, colours.
+//! The form of `wg show` for people: labels, units, ages, colours; and, where they are known, names and rates of peers.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::time::{Duration, SystemTime};
@@ -7,7 +8,11 @@ use std::time::{Duration, SystemTime};
 use conf::key_text;
 use conf::uapi::{DeviceStatus, PeerStatus};
 use host::wireguard::endpoint_text;
+use proto::PublicKey;
 use zeroize::Zeroizing;
+
+use super::rates::Rate;
+use crate::names::Names;
 
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -30,34 +35,60 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// As `WG_COLOR_MODE` and `WG_HIDE_KEYS` ask.
-    pub(super) fn from_environment() -> Self {
+    /// As `WG_COLOR_MODE` and `WG_HIDE_KEYS` ask; with `secrets` keys are shown whatever the latter says.
+    pub(super) fn from_environment(secrets: bool) -> Self {
         let is = |name, value| std::env::var_os(name).is_some_and(|is| is == value);
         let color = is("WG_COLOR_MODE", "always") || (!is("WG_COLOR_MODE", "never") && io::stdout().is_terminal());
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self {
             color,
-            show_keys: is("WG_HIDE_KEYS", "never"),
+            show_keys: secrets || is("WG_HIDE_KEYS", "never"),
             now: now.unwrap_or_default(),
         }
     }
 }
 
+/// What is known of the peers beyond what their interface tells.
+#[derive(Default)]
+pub(super) struct Extras {
+    pub(super) names: Names,
+    /// `None` where rates are not watched.
+    pub(super) rates: Option<HashMap<PublicKey, Rate>>,
+}
+
 /// Returns the block of one interface.
-pub(super) fn text(name: &str, status: &DeviceStatus, look: &Look) -> Zeroizing<String> {
-    let peers = status.peers.iter().map(|peer| 1024 + 64 * peer.allowed_ips.len());
-    let room = 512 + peers.sum::<usize>();
+pub(super) fn text(name: &str, status: &DeviceStatus, extras: &Extras, look: &Look) -> Zeroizing<String> {
+    let mut peers: Vec<(&PeerStatus, Option<String>)> = status
+        .peers
+        .iter()
+        .map(|peer| (peer, extras.names.name_of(&peer.public_key).map(printable)))
+        .collect();
+    let room = peers
+        .iter()
+        .map(|(peer, name)| 1024 + 64 * peer.allowed_ips.len() + name.as_ref().map_or(0, String::len));
     let mut page = Page {
-        text: Zeroizing::new(String::with_capacity(room)),
+        text: Zeroizing::new(String::with_capacity(512 + room.sum::<usize>())),
         look,
     };
     page.interface(name, status);
-    let mut peers: Vec<&PeerStatus> = status.peers.iter().collect();
-    peers.sort_by_key(|peer| std::cmp::Reverse(peer.last_handshake));
-    for peer in peers {
-        page.peer(peer);
+    peers.sort_by_key(|(peer, _)| std::cmp::Reverse(peer.last_handshake));
+    for (peer, name) in peers {
+        let rate = extras.rates.as_ref().and_then(|rates| rates.get(&peer.public_key));
+        page.peer(peer, name.as_deref(), rate);
     }
     page.text
+}
+
+/// A name from a file, with all that a terminal could take for more than a character to show written out.
+fn printable(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '\'' | '"' => text.push(c),
+            _ => text.extend(c.escape_debug()),
+        }
+    }
+    text
 }
 
 /// A block under construction. What is put on it may hold keys, and goes nowhere else.
@@ -81,9 +112,13 @@ impl Page<'_> {
         }
     }
 
-    fn peer(&mut self, peer: &PeerStatus) {
+    fn peer(&mut self, peer: &PeerStatus, name: Option<&str>, rate: Option<&Rate>) {
         let key = key_text::base64(peer.public_key.as_bytes());
-        self.put(&["\n", YELLOW, BOLD, "peer", RESET, ": ", YELLOW, &key, RESET, "\n"]);
+        let title = name.unwrap_or(&key);
+        self.put(&["\n", YELLOW, BOLD, "peer", RESET, ": ", YELLOW, title, RESET, "\n"]);
+        if name.is_some() {
+            self.line("public key", &key);
+        }
         if let Some(key) = &peer.preshared_key {
             self.secret("preshared key", key.as_bytes());
         }
@@ -108,6 +143,13 @@ impl Page<'_> {
             self.put(&[" received, "]);
             self.bytes(peer.tx_bytes);
             self.put(&[" sent\n"]);
+        }
+        if let Some(rate) = rate {
+            self.label("rate");
+            self.bytes(rate.received);
+            self.put(&["/s received, "]);
+            self.bytes(rate.sent);
+            self.put(&["/s sent\n"]);
         }
         if peer.persistent_keepalive != 0 {
             self.label("persistent keepalive");
@@ -205,15 +247,16 @@ impl Page<'_> {
 mod tests {
     use super::*;
 
+    const LOOK: Look = Look {
+        color: false,
+        show_keys: false,
+        now: Duration::from_secs(2_000_000_000),
+    };
+
     fn page(write: impl FnOnce(&mut Page<'_>)) -> String {
-        let look = Look {
-            color: false,
-            show_keys: false,
-            now: Duration::from_secs(2_000_000_000),
-        };
         let mut page = Page {
             text: Zeroizing::default(),
-            look: &look,
+            look: &LOOK,
         };
         write(&mut page);
         page.text.to_string()
@@ -248,5 +291,39 @@ mod tests {
         ] {
             assert_eq!(bytes(count), text);
         }
+    }
+
+    #[test]
+    fn a_named_peer_is_shown_by_its_name_and_its_key_below() {
+        let key = PublicKey::from_bytes([1; 32]);
+        let status = DeviceStatus {
+            peers: vec![PeerStatus::new(key)],
+            ..DeviceStatus::default()
+        };
+        let shown = |name: &str, rates| {
+            let extras = Extras {
+                names: Names::from_iter([(key, name.to_owned())]),
+                rates,
+            };
+            text("wg0", &status, &extras, &LOOK).to_string()
+        };
+        let rate = Rate {
+            received: 2048,
+            sent: 3,
+        };
+        let key_text = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+        assert_eq!(
+            shown("alice", Some(HashMap::from([(key, rate)]))),
+            format!(
+                "interface: wg0\n\npeer: alice\n  public key: {key_text}\n  allowed ips: (none)\n  \
+                 rate: 2.00 KiB/s received, 3 B/s sent\n"
+            )
+        );
+        assert!(shown("O'Brien \"Bob\" é 日本", None).contains("peer: O'Brien \"Bob\" é 日本\n"));
+        let hostile = shown("\x1b[2Ja\u{9b}31m\r\n\u{202e}\\", None);
+        assert!(
+            hostile.contains("peer: \\u{1b}[2Ja\\u{9b}31m\\r\\n\\u{202e}\\\\\n"),
+            "{hostile}"
+        );
     }
 }
