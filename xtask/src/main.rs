@@ -1,7 +1,8 @@
-//! Developer tasks: `cargo xtask test|structure|prepare|bench|instructions`.
+//! Developer tasks: `cargo xtask test|structure|prepare|bench|instructions|docs`.
 
 mod bench;
 mod cargo;
+mod docs;
 mod instructions;
 mod prepare;
 mod steps;
@@ -26,6 +27,8 @@ enum Task {
     Bench(bench::Options),
     /// Counts the instructions of the hot stages and compares them with docs/instructions.md
     Instructions(instructions::Options),
+    /// Writes the manual pages and completions in dist/
+    Docs(docs::Options),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Structure => structure::check(),
         Task::Bench(options) => bench::run(&options),
         Task::Instructions(options) => instructions::run(&options).map_err(instructions::Failure::into_text),
+        Task::Docs(options) => docs::run(&options),
     };
     match result {
         Ok(text) => {

@@ -6,7 +6,7 @@ use std::process::Command;
 use e2e::{initramfs, needs};
 
 /// A program, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 16] = [
+const PACKAGES: [(&str, &str); 19] = [
     ("wg", "wireguard-tools"),
     ("wg-quick", "wireguard-tools"),
     ("wireguard-go", "wireguard-go"),
@@ -23,6 +23,9 @@ const PACKAGES: [(&str, &str); 16] = [
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
     ("valgrind", "valgrind"),
+    ("groff", "groff-base"),
+    ("fish", "fish"),
+    ("zsh", "zsh"),
 ];
 
 /// The kernel whose WireGuard the guest runs.

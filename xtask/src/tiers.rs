@@ -9,6 +9,7 @@ use e2e::needs;
 
 use crate::bench;
 use crate::cargo::cargo;
+use crate::docs;
 use crate::instructions::{self, Failure};
 use crate::prepare;
 use crate::steps::{Outcome, Steps, check, count, in_ci};
@@ -44,6 +45,8 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         check(cargo([
             "clippy",
             "--workspace",
+            "--features",
+            "adit/docs",
             "--all-targets",
             "--",
             "-D",
@@ -54,8 +57,11 @@ pub(crate) fn run(options: &Options) -> ExitCode {
         structure::check().map_or_else(Outcome::Failed, |_| Outcome::Passed)
     });
     step("licences and sources", &deny);
+    step("manual pages and completions", &|| {
+        docs::run(&docs::Options::CHECK).map_or_else(Outcome::Failed, |_| Outcome::Passed)
+    });
     step("unit and property tests", &|| {
-        count(tests(&["--workspace", "--exclude", "e2e"]))
+        count(tests(&["--workspace", "--exclude", "e2e", "--features", "adit/docs"]))
     });
     step("loom", &|| {
         count(cargo([

@@ -70,6 +70,12 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     }
 }
 
+/// The command line, for documents about it.
+#[cfg(feature = "docs")]
+pub(crate) fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 /// Reads the usual command lines, `NAME` and `-f NAME`, and leaves the others to the full parser: what that one touches, a daemon
 /// would keep resident all its life (measured: 0.1 MB).
 fn usual(arguments: &[OsString]) -> Option<Arguments> {

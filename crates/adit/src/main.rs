@@ -13,6 +13,8 @@ mod allowed_ips;
 mod answer;
 mod check;
 mod config_file;
+#[cfg(feature = "docs")]
+mod docs;
 mod logging;
 mod names;
 mod show;
@@ -101,6 +103,12 @@ fn main() -> ExitCode {
         Some("wg-quick") => return wg_quick::main(arguments.get(1..).unwrap_or_default()),
         Some("wg") => return wg::main(arguments.get(1..).unwrap_or_default()),
         _ => {}
+    }
+    #[cfg(feature = "docs")]
+    if let [_, word, folder] = arguments.as_slice()
+        && word == "docs"
+    {
+        return docs::main(folder);
     }
     match parse::<Adit>(&arguments, answer::NO_ANSWER).map(|adit| adit.command) {
         Ok(Command::AllowedIps(options)) => allowed_ips::run(&options),

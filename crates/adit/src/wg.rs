@@ -96,6 +96,12 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     exit(run(arguments))
 }
 
+/// The sub-commands: name, and what it does.
+#[cfg(feature = "docs")]
+pub(crate) fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
+    COMMANDS.iter().map(|command| (command.name, command.about))
+}
+
 /// Says what failed, if anything, and returns the status to exit with.
 pub(crate) fn exit(outcome: Outcome) -> ExitCode {
     match outcome {

@@ -50,7 +50,7 @@ impl From<Error> for Failure {
     }
 }
 
-const USAGE: &str = "Usage: wg-quick [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
+pub(crate) const USAGE: &str = "Usage: wg-quick [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
 
   CONFIG_FILE is a configuration file, whose filename is the interface name
   followed by `.conf'. Otherwise, INTERFACE is an interface name, with

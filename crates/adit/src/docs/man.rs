@@ -1,0 +1,209 @@
+//! Manual pages: those of `adit` and `aditd` by clap_mangen, that of `wg` from its [`grammar`].
+
+use std::io;
+
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+
+use super::File;
+use super::grammar::{self, Arguments, Word};
+use crate::{Adit, aditd};
+
+const SOURCE: &str = concat!("adit ", env!("CARGO_PKG_VERSION"));
+
+pub(super) fn files() -> io::Result<Vec<File>> {
+    let mut adit = Adit::command().disable_help_subcommand(true);
+    adit.build();
+    let mut files = vec![page(&adit, "1", &[])?];
+    for command in adit.get_subcommands() {
+        let name = command.get_name();
+        files.push(if STOCK.contains(&name) {
+            (
+                format!("man/adit-{name}.1"),
+                format!(".so man8/{name}.8\n").into_bytes(),
+            )
+        } else {
+            page(command, "1", &[])?
+        });
+    }
+    files.push(page(&aditd::command(), "8", &ADITD)?);
+    files.push(("man/wg.8".to_owned(), wg_page().to_roff().into_bytes()));
+    files.push(("man/wg-quick.8".to_owned(), quick_page().to_roff().into_bytes()));
+    Ok(files)
+}
+
+/// Sub-commands that take what a program of their name takes, and share its page.
+const STOCK: [&str; 2] = ["wg", "wg-quick"];
+
+/// Variables that aditd knows.
+const ADITD: [(&str, &str); 5] = [
+    (
+        "ADIT_LOG",
+        "What is logged to standard error, as a filter such as warn,engine=debug.",
+    ),
+    (
+        "LOG_LEVEL",
+        "The same in a word: verbose, debug, error or silent. ADIT_LOG wins.",
+    ),
+    ("WG_PROCESS_FOREGROUND", "1 is as --foreground."),
+    (
+        "WG_TUN_FD",
+        "The number of an inherited descriptor of the TUN device, instead of a new one.",
+    ),
+    (
+        "WG_UAPI_FD",
+        "The number of an inherited descriptor of the listening control socket.",
+    ),
+];
+
+fn page(command: &Command, section: &str, environment: &[(&str, &str)]) -> io::Result<File> {
+    let man = Man::new(command.clone())
+        .section(section)
+        .source(SOURCE)
+        .manual("adit")
+        .date("");
+    let mut text = Vec::new();
+    man.render(&mut text)?;
+    if !environment.is_empty() {
+        let mut roff = Roff::new();
+        roff.control("SH", ["ENVIRONMENT"]);
+        for (name, about) in environment {
+            entry(&mut roff, vec![bold(*name)], about);
+        }
+        roff.to_writer(&mut text)?;
+    }
+    Ok((format!("man/{}", man.get_filename()), text))
+}
+
+fn wg_page() -> Roff {
+    let mut roff = Roff::new();
+    begin(&mut roff, "wg", "show and change WireGuard interfaces");
+    roff.text([
+        bold("wg"),
+        roman(" [ "),
+        italic("command"),
+        roman(" ] [ "),
+        italic("arguments"),
+        roman(" ]..."),
+    ]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text([roman(
+        "Takes the words of the tool of that name from wireguard-tools, and gives its output and exit status. Without a \
+         command it is as show. Where an interface is run by a program in userspace, it is asked on the socket in \
+         /var/run/wireguard that is named after it.",
+    )]);
+    roff.control("SH", ["COMMANDS"]);
+    for command in &grammar::COMMANDS {
+        let mut line = vec![bold(command.name), roman(" ")];
+        line.extend(usage(command.usage));
+        entry(&mut roff, line, command.details);
+        match command.arguments {
+            Arguments::Show => {
+                words(&mut roff, "Fields:", &grammar::FIELDS);
+                words(
+                    &mut roff,
+                    "Options, which may stand anywhere after the command:",
+                    &grammar::OPTIONS,
+                );
+            }
+            Arguments::Set => {
+                words(&mut roff, "Options of the interface:", &grammar::DEVICE);
+                words(&mut roff, "Options of a peer:", &grammar::PEER);
+            }
+            _ => {}
+        }
+    }
+    roff.control("SH", ["FILE"]);
+    roff.text([roman(
+        "A configuration file has lines of the form Key = Value in sections; what follows # is a comment. [Interface] has \
+         PrivateKey, ListenPort and FwMark; each [Peer] has PublicKey, which must be there, and PresharedKey, AllowedIPs, \
+         Endpoint and PersistentKeepalive. Values are those of set, except that keys stand in the file itself. A peer is called alice by # Name = alice, above or inside its section.",
+    )]);
+    roff.control("SH", ["ENVIRONMENT"]);
+    for word in &grammar::ENVIRONMENT {
+        entry(&mut roff, vec![bold(word.name)], &format!("{}.", word.about));
+    }
+    roff.control("SH", ["EXIT STATUS"]);
+    roff.text([roman("0, or 1 after a message on standard error.")]);
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([
+        bold("adit"),
+        roman("(1), "),
+        bold("aditd"),
+        roman("(8), "),
+        bold("wg-quick"),
+        roman("(8)"),
+    ]);
+    roff
+}
+
+fn quick_page() -> Roff {
+    let mut roff = Roff::new();
+    begin(&mut roff, "wg-quick", "bring WireGuard tunnels up and down");
+    roff.text([
+        bold("wg-quick"),
+        roman(" "),
+        italic("command"),
+        roman(" "),
+        italic("tunnel"),
+    ]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text([roman(
+        "Takes the words and files of the tool of that name from wireguard-tools. A tunnel is the name of an interface, \
+         whose file is /etc/wireguard/NAME.conf, or the path of a file NAME.conf.",
+    )]);
+    roff.control("SH", ["COMMANDS"]);
+    for word in &grammar::QUICK {
+        entry(&mut roff, vec![bold(word.name)], &format!("{}.", word.about));
+    }
+    roff.control("SH", ["EXIT STATUS"]);
+    roff.text([roman("0, or after a message on standard error that of what failed.")]);
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([bold("adit"), roman("(1), "), bold("wg"), roman("(8)")]);
+    roff
+}
+
+/// The head of a page, up to its synopsis.
+fn begin(roff: &mut Roff, name: &str, about: &str) {
+    roff.control("TH", [name, "8", "", SOURCE, "adit"]);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman(format!("{name} - {about}"))]);
+    roff.control("SH", ["SYNOPSIS"]);
+}
+
+/// A usage line: placeholders stand out, words and marks do not.
+fn usage(line: &str) -> Vec<Inline> {
+    let literal = ["all", "interfaces", "peer", "[", "]", "|", "]..."];
+    let pieces = line.split(' ').filter(|piece| !piece.is_empty());
+    pieces
+        .flat_map(|piece| {
+            let piece = if literal.contains(&piece) {
+                roman(piece)
+            } else {
+                italic(piece)
+            };
+            [piece, roman(" ")]
+        })
+        .collect()
+}
+
+fn words(roff: &mut Roff, title: &str, words: &[Word]) {
+    roff.control("IP", []);
+    roff.text([roman(title)]);
+    roff.control("RS", []);
+    for word in words {
+        let mut line = vec![bold(word.name)];
+        if let Some(value) = word.value.placeholder() {
+            line.extend([roman(" "), italic(value)]);
+        }
+        entry(roff, line, &format!("{}.", word.about));
+    }
+    roff.control("RE", []);
+}
+
+fn entry(roff: &mut Roff, head: Vec<Inline>, text: &str) {
+    roff.control("TP", []);
+    roff.text(head);
+    roff.text([roman(text)]);
+}

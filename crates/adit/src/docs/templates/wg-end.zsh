@@ -1,0 +1,10 @@
+
+_wg() {
+    _wg_after
+}
+
+if [ "$funcstack[1]" = "_wg" ]; then
+    _wg "$@"
+else
+    compdef _wg wg
+fi
