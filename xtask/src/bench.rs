@@ -25,6 +25,7 @@ mod samples;
 mod stand;
 mod stats;
 mod tcp;
+mod tools;
 
 use leg::Leg;
 use samples::Measured;

@@ -1,7 +1,7 @@
 //! What is measured: legs as data, in the order in which they run.
 
 use super::stand::{Series, Setting, Stand};
-use super::{datagrams, flood, handshakes, latency, memory, path, peers, tcp};
+use super::{datagrams, flood, handshakes, latency, memory, path, peers, tcp, tools};
 
 /// The table a figure belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Leg {
 }
 
 /// All legs.
-pub(super) const LEGS: [&Leg; 20] = [
+pub(super) const LEGS: [&Leg; 24] = [
     &latency::IDLE,
     &tcp::ONE,
     &tcp::FOUR,
@@ -138,6 +138,10 @@ pub(super) const LEGS: [&Leg; 20] = [
     &peers::HUNDRED,
     &peers::TEN_THOUSAND,
     &peers::HUNDRED_THOUSAND,
+    &tools::SHOW_THOUSAND,
+    &tools::SHOW_TEN_THOUSAND,
+    &tools::SHOW_HUNDRED_THOUSAND,
+    &tools::SETCONF,
     &handshakes::STORM,
 ];
 

@@ -70,7 +70,7 @@ pub(super) const TEN_THOUSAND: Leg = leg!("peers10k", 10_000, "10,000 idle peers
 pub(super) const HUNDRED_THOUSAND: Leg = leg!("peers100k", 100_000, "100,000 idle peers", Who::Adit);
 
 /// The most peers of a smoke run.
-const SMOKE: u32 = 200;
+pub(super) const SMOKE: u32 = 200;
 /// How long an idle engine is watched: enough for timers of some seconds, or just to see that it can be.
 const LONG: Duration = Duration::from_secs(4);
 const BRIEF: Duration = Duration::from_millis(300);
@@ -124,7 +124,11 @@ fn load_by_tool(series: &Series, setting: &Setting, peers: u32) -> Result<f64, S
     Ok(elapsed)
 }
 
-fn check_count(side: &Side, peers: u32) -> Result<(), String> {
+/// Checks that the engine in `side` has so many peers.
+///
+/// # Errors
+/// When it has not.
+pub(super) fn check_count(side: &Side, peers: u32) -> Result<(), String> {
     let count = side.sh("wg show wg0 peers | wc -l")?;
     if count.trim() == peers.to_string() {
         Ok(())
