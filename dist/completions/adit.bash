@@ -19,8 +19,14 @@ _adit() {
             adit,allowed-ips)
                 cmd="adit__subcmd__allowed__subcmd__ips"
                 ;;
+            adit,apply)
+                cmd="adit__subcmd__apply"
+                ;;
             adit,check)
                 cmd="adit__subcmd__check"
+                ;;
+            adit,confirm)
+                cmd="adit__subcmd__confirm"
                 ;;
             adit,down)
                 cmd="adit__subcmd__down"
@@ -70,8 +76,14 @@ _adit() {
             adit__subcmd__help,allowed-ips)
                 cmd="adit__subcmd__help__subcmd__allowed__subcmd__ips"
                 ;;
+            adit__subcmd__help,apply)
+                cmd="adit__subcmd__help__subcmd__apply"
+                ;;
             adit__subcmd__help,check)
                 cmd="adit__subcmd__help__subcmd__check"
+                ;;
+            adit__subcmd__help,confirm)
+                cmd="adit__subcmd__help__subcmd__confirm"
                 ;;
             adit__subcmd__help,down)
                 cmd="adit__subcmd__help__subcmd__down"
@@ -113,7 +125,7 @@ _adit() {
 
     case "${cmd}" in
         adit)
-            opts="-h -V --help --version allowed-ips check try up plan reload down wg-quick show wg help"
+            opts="-h -V --help --version allowed-ips check try up plan reload apply confirm down wg-quick show wg help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -232,8 +244,40 @@ _adit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        adit__subcmd__apply)
+            opts="-h --confirm --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --confirm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         adit__subcmd__check)
             opts="-h --host --strict --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        adit__subcmd__confirm)
+            opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -261,7 +305,7 @@ _adit() {
             return 0
             ;;
         adit__subcmd__help)
-            opts="allowed-ips check try up plan reload down wg-quick show wg help"
+            opts="allowed-ips check try up plan reload apply confirm down wg-quick show wg help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -316,7 +360,35 @@ _adit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        adit__subcmd__help__subcmd__apply)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         adit__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        adit__subcmd__help__subcmd__confirm)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -711,7 +783,7 @@ _adit_more() {
     case "$command" in
         wg) _adit_wg_after "${words[@]:2}" ;;
         wg-quick) _adit_wg_quick "${words[@]:2}" ;;
-        show | up | plan | reload | down)
+        show | up | plan | reload | apply | confirm | down)
             if [[ "$current" == -* ]]; then
                 _adit "$@"
             elif [[ "$command" == show ]]; then
