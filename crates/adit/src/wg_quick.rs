@@ -18,7 +18,8 @@ mod strip;
 mod up;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
 use host::Error;
 
@@ -50,6 +51,21 @@ impl From<Error> for Failure {
     }
 }
 
+/// Starts again by sudo, which asks for a password if it must. Returns why it could not.
+fn become_root(arguments: &[OsString]) -> String {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return format!("cannot find this program: {error}"),
+    };
+    let prompt = "wg-quick must be run as root. Please enter the password for %u to continue: ";
+    let mut sudo = Command::new("sudo");
+    sudo.args(["-p", prompt, "--"])
+        .arg(program)
+        .arg("wg-quick")
+        .args(arguments);
+    format!("must be run as root, and sudo cannot be: {}", sudo.exec())
+}
+
 pub(crate) const USAGE: &str = "Usage: wg-quick [ up | down | save | strip ] [ CONFIG_FILE | INTERFACE ]
 
   CONFIG_FILE is a configuration file, whose filename is the interface name
@@ -59,6 +75,10 @@ pub(crate) const USAGE: &str = "Usage: wg-quick [ up | down | save | strip ] [ C
 /// Runs the program under this name; `arguments` come after the name.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let words: Vec<Option<&str>> = arguments.iter().map(|word| word.to_str()).collect();
+    if !matches!(words.as_slice(), [] | [_] | [Some("strip"), _]) && !rustix::process::geteuid().is_root() {
+        eprintln!("wg-quick: {}", become_root(arguments));
+        return ExitCode::FAILURE;
+    }
     let outcome = match words.as_slice() {
         [Some("-h" | "--help" | "help")] => {
             eprintln!("{USAGE}");

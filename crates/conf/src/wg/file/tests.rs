@@ -115,6 +115,16 @@ fn what_is_excluded_is_taken_out_of_what_is_allowed() {
 }
 
 #[test]
+fn exclusions_that_leave_too_many_prefixes_are_refused() {
+    let excluded: Vec<String> = (0..1000).map(|n| format!("{:x}::1", 0x2000 + n)).collect();
+    let text = format!(
+        "[Peer]\nPublicKey={A}\nAllowedIPs = ::/0\nExcludedIPs = {}\n",
+        excluded.join(",")
+    );
+    assert_eq!(problems(&text), ["4:15 too-many-prefixes"]);
+}
+
+#[test]
 fn peers_have_names_from_comments_above_or_inside_or_from_a_line() {
     for (text, names) in [
         ("# Name = alice\n[Peer]\n{A}", "alice"),
