@@ -130,6 +130,45 @@ fn a_tunnel_comes_up_before_the_name_of_its_peer_is_known() {
 
 /// As later versions of the stock tool do; that of Debian 12 runs these commands before there is an interface.
 #[test]
+fn name_servers_are_used_without_a_resolvconf() {
+    let Some(world) = World::new() else { return };
+    world.sh("rm /run/wireguard/bin/resolvconf; printf 'nameserver 192.0.2.1\\noptions rotate\\n' > /run/wireguard/resolv.conf");
+    world.sh("mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
+    let before = world.sh("cat /etc/resolv.conf");
+    world.write(&filled("DNS = 10.9.0.1, corp.example"));
+    world.ok(Tool::Ours, "up wg0");
+    let during = "# by adit, while a tunnel is up\nnameserver 10.9.0.1\nsearch corp.example\noptions rotate";
+    assert_eq!(world.sh("cat /etc/resolv.conf"), during);
+    world.write(&filled("DNS = 10.9.0.2"));
+    world.ok(Tool::Ours, "reload wg0");
+    assert!(
+        world
+            .sh("cat /etc/resolv.conf")
+            .contains("nameserver 10.9.0.2\noptions rotate")
+    );
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.sh("cat /etc/resolv.conf"), before);
+    // systemd-resolved, told by its own program.
+    world.sh("printf '#!/bin/sh\\necho \"resolvectl $*\" >> /run/wireguard/log\\n' > /run/wireguard/bin/resolvectl");
+    world.sh("chmod 755 /run/wireguard/bin/resolvectl; mkdir -p /run/systemd && mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/resolve");
+    world.write(&filled("DNS = 10.9.0.1, fd09::1, corp.example"));
+    world.ok(Tool::Ours, "up wg0");
+    assert_eq!(
+        world.sh("cat /run/wireguard/log"),
+        "resolvectl dns wg0 10.9.0.1 fd09::1\nresolvectl domain wg0 corp.example ~."
+    );
+    world.write(&filled("DNS = 10.9.0.1, ~corp.example"));
+    world.ok(Tool::Ours, "reload wg0");
+    let told = world.sh("tail -3 /run/wireguard/log");
+    assert_eq!(
+        told,
+        "resolvectl revert wg0\nresolvectl dns wg0 10.9.0.1\nresolvectl domain wg0 ~corp.example"
+    );
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.sh("cat /etc/resolv.conf"), before);
+}
+
+#[test]
 fn pre_up_commands_find_the_interface_and_may_configure_it() {
     let Some(world) = World::new() else { return };
     let before = world.state();

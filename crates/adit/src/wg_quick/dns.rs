@@ -1,28 +1,47 @@
-//! Name servers, by resolvconf. Without it the tunnel comes up all the same, with a warning.
+//! Name servers: by resolvconf if there is one, as the stock tool does; else by systemd-resolved, for this link only; else in
+//! resolv.conf itself. If nothing takes them the tunnel comes up all the same, with a warning.
+
+mod resolv_conf;
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::process::{Command, Stdio};
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 
 use conf::quick::Quick;
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
+use resolv_conf::Edit;
 
 /// Debian's resolvconf goes by the names of interfaces; this list says which come first.
 const INTERFACE_ORDER: &str = "/etc/resolvconf/interface-order";
+/// There while systemd-resolved runs.
+const RESOLVED: &str = "/run/systemd/resolve";
 
-/// What resolvconf is told for an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The name servers of an interface, and who is told of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Dns {
-    /// The name that it knows the servers by.
-    record: String,
-    /// In the form of resolv.conf.
-    text: String,
+    interface: String,
+    servers: Vec<IpAddr>,
+    /// Tried after a short name; with `~` only to be asked for there.
+    domains: Vec<String>,
+    manager: Manager,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Manager {
+    Resolvconf {
+        /// The name that it knows the servers by.
+        record: String,
+    },
+    /// systemd-resolved. What it is told goes with the link.
+    Resolved,
+    File(Edit),
 }
 
 impl Dns {
-    /// Returns what a file wants; `None` if it names no server.
+    /// Returns what a file wants; `None` if it names no server, or if nobody would take them.
     pub(super) fn wanted(interface: &str, quick: &Quick) -> Option<Self> {
         if quick.name_servers.is_empty() {
             if !quick.search_domains.is_empty() {
@@ -30,56 +49,116 @@ impl Dns {
             }
             return None;
         }
-        let mut text = String::new();
-        for server in &quick.name_servers {
-            text += &format!("nameserver {}\n", server.value);
-        }
-        let domains: Vec<&str> = quick
-            .search_domains
-            .iter()
-            .map(|domain| domain.value.as_str())
-            .collect();
-        if !domains.is_empty() {
-            text += &format!("search {}\n", domains.join(" "));
-        }
-        let record = format!("{}{interface}", prefix());
-        Some(Self { record, text })
-    }
-
-    /// Tells resolvconf; false if there is none.
-    pub(super) fn set(&self) -> Result<bool, Failure> {
-        eprintln!("[#] resolvconf -a {} -m 0 -x", self.record);
-        let mut command = Command::new("resolvconf");
-        command
-            .args(["-a", &self.record, "-m", "0", "-x"])
-            .stdin(Stdio::piped());
-        let mut child = match command.spawn() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                eprintln!("Warning: there is no resolvconf: the DNS servers of the file are NOT in use");
-                return Ok(false);
-            }
-            child => child.map_err(|error| Failure::new(format!("cannot run resolvconf: {error}")))?,
+        let manager = if which("resolvconf").is_some() {
+            let record = format!("{}{interface}", prefix());
+            Manager::Resolvconf { record }
+        } else if which("resolvectl").is_some() && Path::new(RESOLVED).is_dir() {
+            Manager::Resolved
+        } else if resolv_conf::can_be_edited(Path::new(resolv_conf::PATH)) {
+            Manager::File(Edit::of(Path::new(resolv_conf::PATH)))
+        } else {
+            warn("there is neither a resolvconf, nor systemd-resolved, nor a resolv.conf of nobody else");
+            return None;
         };
-        if let Some(mut input) = child.stdin.take() {
-            // Who does not read says why by its status.
-            let _ = input.write_all(self.text.as_bytes());
-        }
-        let status = child
-            .wait()
-            .map_err(|error| Failure::new(format!("resolvconf: {error}")))?;
-        if !status.success() {
-            eprintln!("Warning: resolvconf failed ({status}): the DNS servers of the file are NOT in use");
-        }
-        Ok(true)
+        Some(Self {
+            interface: interface.to_owned(),
+            servers: quick.name_servers.iter().map(|server| server.value).collect(),
+            domains: quick.search_domains.iter().map(|domain| domain.value.clone()).collect(),
+            manager,
+        })
     }
 
-    /// Takes it back. What goes wrong is told, and stops nothing.
-    pub(super) fn unset(&self) {
-        eprintln!("[#] resolvconf -d {} -f", self.record);
-        if let Err(error) = Command::new("resolvconf").args(["-d", &self.record, "-f"]).status() {
-            eprintln!("Warning: cannot run resolvconf: {error}");
+    /// Tells whether both are the same servers and domains, whoever is told of them.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.servers, &self.domains) == (&other.servers, &other.domains)
+    }
+
+    /// Notes what will be changed, so that it can be undone.
+    pub(super) fn prepare(&mut self) {
+        let text = self.resolv_conf();
+        if let Manager::File(edit) = &mut self.manager
+            && let Err(error) = edit.prepare(&text)
+        {
+            warn(&format!("resolv.conf cannot be read: {error}"));
         }
     }
+
+    /// Puts the servers to use. What goes wrong is told, and stops nothing.
+    pub(super) fn set(&self) {
+        match &self.manager {
+            Manager::Resolvconf { record } => run("resolvconf", &["-a", record, "-m", "0", "-x"], &self.resolv_conf()),
+            Manager::Resolved => {
+                let servers = self.servers.iter().map(ToString::to_string);
+                self.resolvectl("dns", servers.collect());
+                let mut domains = self.domains.clone();
+                // With domains that it is only to be asked for, it is asked for nothing else.
+                if !domains.iter().any(|domain| domain.starts_with('~')) {
+                    domains.push("~.".to_owned());
+                }
+                self.resolvectl("domain", domains);
+            }
+            Manager::File(edit) => {
+                eprintln!("[#] edit /etc/resolv.conf");
+                if let Err(error) = edit.make() {
+                    warn(&format!("resolv.conf cannot be written: {error}"));
+                }
+            }
+        }
+    }
+
+    /// Takes them back, from an interface that stays or one that is gone. What goes wrong is told, and stops nothing.
+    pub(super) fn unset(&self, interface_stays: bool) {
+        match &self.manager {
+            Manager::Resolvconf { record } => run("resolvconf", &["-d", record, "-f"], ""),
+            Manager::Resolved if interface_stays => run("resolvectl", &["revert", &self.interface], ""),
+            Manager::Resolved => {}
+            Manager::File(edit) => {
+                eprintln!("[#] (undo) edit /etc/resolv.conf");
+                if let Err(error) = edit.undo() {
+                    eprintln!("Warning: resolv.conf is left as it is: {error}");
+                }
+            }
+        }
+    }
+
+    fn resolvectl(&self, what: &str, values: Vec<String>) {
+        let mut words = vec![what, &self.interface];
+        words.extend(values.iter().map(String::as_str));
+        run("resolvectl", &words, "");
+    }
+
+    fn resolv_conf(&self) -> String {
+        let mut text = String::new();
+        for server in &self.servers {
+            text += &format!("nameserver {server}\n");
+        }
+        if !self.domains.is_empty() {
+            text += &format!("search {}\n", self.domains.join(" "));
+        }
+        text
+    }
+}
+
+/// Runs a program with a text to read.
+fn run(program: &str, words: &[&str], input: &str) {
+    eprintln!("[#] {program} {}", words.join(" "));
+    let run = || -> io::Result<ExitStatus> {
+        let mut child = Command::new(program).args(words).stdin(Stdio::piped()).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // Who does not read says why by its status.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        child.wait()
+    };
+    match run() {
+        Ok(status) if status.success() => {}
+        Ok(status) => warn(&format!("{program} failed: {status}")),
+        Err(error) => warn(&format!("{program} cannot be run: {error}")),
+    }
+}
+
+fn warn(why: &str) {
+    eprintln!("Warning: {why}: the name servers of the file may NOT be in use");
 }
 
 /// Returns what a name must begin with to come first, `tun.` as a rule. Others than Debian's resolvconf need nothing.

@@ -48,7 +48,7 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
     }
     note(delete_link(interface));
     if let Some(dns) = &journal.dns {
-        dns.unset();
+        dns.unset(false);
     }
     match first {
         Some(error) => Err(error.into()),

@@ -20,7 +20,7 @@ const DIRECTORY: &str = "/run/adit";
 const VERSION: u32 = 1;
 
 /// What one interface has on this machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Journal {
     version: u32,
     interface: String,
@@ -28,7 +28,7 @@ pub(super) struct Journal {
     pub(super) complete: bool,
     /// In the order in which they were made.
     pub(super) items: Vec<Item>,
-    /// What resolvconf was told, if anything.
+    /// The name servers that are in use for it, if any.
     pub(super) dns: Option<Dns>,
     /// Commands for before the end.
     pub(super) pre_down: Vec<String>,
@@ -102,6 +102,34 @@ impl Journal {
         host.unmake(item)?;
         self.items.retain(|present| present != item);
         self.write()
+    }
+
+    /// Puts name servers to use in the place of those that are.
+    pub(super) fn set_dns(&mut self, wanted: Option<Dns>) -> Result<(), Failure> {
+        if self.has_dns(wanted.as_ref()) {
+            return Ok(());
+        }
+        if let Some(dns) = self.dns.take() {
+            dns.unset(true);
+        }
+        self.dns = wanted;
+        if let Some(dns) = &mut self.dns {
+            dns.prepare();
+        }
+        self.write()?;
+        if let Some(dns) = &self.dns {
+            dns.set();
+        }
+        Ok(())
+    }
+
+    /// Tells whether these name servers are in use.
+    pub(super) fn has_dns(&self, wanted: Option<&Dns>) -> bool {
+        match (&self.dns, wanted) {
+            (Some(dns), Some(wanted)) => dns.is_same(wanted),
+            (None, None) => true,
+            _ => false,
+        }
     }
 
     /// Returns the command that would make an item.

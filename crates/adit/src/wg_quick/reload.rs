@@ -84,7 +84,7 @@ pub(super) fn go_back(mut present: Journal, before: Journal, past: &DeviceStatus
         }
     }
     change(&interface, &restore(past, &status(&interface)?))?;
-    set_dns(&mut present, before.dns.clone())?;
+    present.set_dns(before.dns.clone())?;
     before.write()
 }
 
@@ -163,7 +163,7 @@ impl Plan {
             Change::Unmake(item) => format!("- {}", self.journal.command(item)),
             Change::Make(item) => format!("+ {}", self.journal.command(item)),
         }));
-        if self.dns != self.journal.dns {
+        if !self.journal.has_dns(self.dns.as_ref()) {
             lines.push("~ name servers".to_owned());
         }
         lines
@@ -186,23 +186,9 @@ impl Plan {
                 self.journal.make(item.clone(), &mut host)?;
             }
         }
-        set_dns(&mut self.journal, self.dns.clone())?;
+        self.journal.set_dns(self.dns.clone())?;
         self.journal.pre_down.clone_from(&self.pre_down);
         self.journal.post_down.clone_from(&self.post_down);
         self.journal.write()
-    }
-}
-
-fn set_dns(journal: &mut Journal, wanted: Option<Dns>) -> Outcome {
-    if wanted == journal.dns {
-        return Ok(());
-    }
-    if let Some(dns) = journal.dns.take() {
-        dns.unset();
-    }
-    journal.dns.clone_from(&wanted);
-    match wanted {
-        Some(dns) => dns.set().map(drop),
-        None => Ok(()),
     }
 }

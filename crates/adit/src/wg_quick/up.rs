@@ -99,7 +99,7 @@ impl Up<'_> {
             &mut host,
         )?;
         self.make(Item::Up, &mut host)?;
-        self.set_dns()?;
+        self.journal.set_dns(Dns::wanted(self.interface, self.quick))?;
         self.make_routes(&status, &mut host)?;
         hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
         if unknown {
@@ -137,18 +137,6 @@ impl Up<'_> {
     fn check_signals(&self) -> Outcome {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Failure::new("ended by a signal; nothing is left"));
-        }
-        Ok(())
-    }
-
-    fn set_dns(&mut self) -> Outcome {
-        let Some(dns) = Dns::wanted(self.interface, self.quick) else {
-            return Ok(());
-        };
-        self.journal.dns = Some(dns.clone());
-        self.journal.write()?;
-        if !dns.set()? {
-            self.journal.dns = None;
         }
         Ok(())
     }

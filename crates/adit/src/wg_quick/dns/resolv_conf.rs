@@ -1,0 +1,188 @@
+//! `resolv.conf` where nobody else looks after it.
+//!
+//! What was there comes back, unless somebody has changed the file meanwhile. A copy lies beside it: after a crash of the machine
+//! the next edit, whose journal is gone, finds there what was before.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Where the C library looks for it.
+pub(super) const PATH: &str = "/etc/resolv.conf";
+
+/// The first line of a file that is ours.
+const MARK: &str = "# by adit, while a tunnel is up";
+
+/// A change of the whole file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Edit {
+    path: PathBuf,
+    /// `None` if there was no file.
+    before: Option<String>,
+    after: String,
+}
+
+/// Tells whether the file is nobody else's: a link leads to somebody who writes it.
+pub(super) fn can_be_edited(path: &Path) -> bool {
+    match fs::symlink_metadata(path) {
+        Ok(data) => data.is_file(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+impl Edit {
+    pub(super) fn of(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            before: None,
+            after: String::new(),
+        }
+    }
+
+    /// Notes what is there, and what shall be.
+    pub(super) fn prepare(&mut self, text: &str) -> io::Result<()> {
+        self.before = read(&self.path)?;
+        if self.before.as_ref().is_some_and(|before| before.starts_with(MARK)) {
+            self.before = read(&self.copy())?;
+        }
+        // Options, such as the time to wait, stay.
+        let before = self.before.as_deref().unwrap_or_default();
+        let options = before.lines().filter(|line| line.starts_with("options"));
+        let options: String = options.map(|line| format!("{line}\n")).collect();
+        self.after = format!("{MARK}\n{text}{options}");
+        Ok(())
+    }
+
+    pub(super) fn make(&self) -> io::Result<()> {
+        if self.after.is_empty() {
+            return Err(io::Error::other("it could not be read"));
+        }
+        if let Some(before) = &self.before {
+            write(&self.copy(), before)?;
+        }
+        write(&self.path, &self.after)
+    }
+
+    pub(super) fn undo(&self) -> io::Result<()> {
+        match read(&self.path)? {
+            present if present == self.before => {}
+            Some(present) if present == self.after => match &self.before {
+                Some(before) => write(&self.path, before)?,
+                None => fs::remove_file(&self.path)?,
+            },
+            _ => return Err(io::Error::other("somebody has changed it meanwhile")),
+        }
+        match fs::remove_file(self.copy()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    fn copy(&self) -> PathBuf {
+        self.path.with_extension("conf.before-adit")
+    }
+}
+
+fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        text => text.map(Some),
+    }
+}
+
+/// Writes the whole file or nothing; in place only where it is a mount, as in containers.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("conf.adit");
+    let replace = || -> io::Result<()> {
+        let _ = fs::remove_file(&temporary);
+        let mut file = File::create_new(&temporary)?;
+        file.write_all(text.as_bytes())?;
+        // Everybody resolves names.
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    match replace() {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            fs::remove_file(&temporary)?;
+            fs::write(path, text)
+        }
+        replaced => replaced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &str = "# by adit, while a tunnel is up\nnameserver 10.0.0.1\noptions rotate\n";
+
+    /// A path in a directory of its own, with this text if any.
+    fn file(name: &str, text: Option<&str>) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("adit-resolv-{name}-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("resolv.conf");
+        let _ = fs::remove_file(&path);
+        if let Some(text) = text {
+            fs::write(&path, text).unwrap();
+        }
+        path
+    }
+
+    fn edit(path: &Path) -> Edit {
+        let mut edit = Edit::of(path);
+        edit.prepare("nameserver 10.0.0.1\n").unwrap();
+        edit.make().unwrap();
+        edit
+    }
+
+    fn files(path: &Path) -> usize {
+        fs::read_dir(path.parent().unwrap()).unwrap().count()
+    }
+
+    #[test]
+    fn what_was_there_comes_back() {
+        let before = "nameserver 192.0.2.1\noptions rotate\nsearch lan\n";
+        let path = file("back", Some(before));
+        let change = edit(&path);
+        assert_eq!(fs::read_to_string(&path).unwrap(), OURS);
+        change.undo().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+        change.undo().unwrap();
+        assert_eq!(files(&path), 1);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn where_there_was_no_file_there_is_none_again() {
+        let path = file("none", None);
+        assert!(can_be_edited(&path));
+        edit(&path).undo().unwrap();
+        assert_eq!(files(&path), 0);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_meanwhile_stays() {
+        let path = file("else", Some("nameserver 192.0.2.1\n"));
+        let change = edit(&path);
+        fs::write(&path, "nameserver 192.0.2.9\n").unwrap();
+        assert!(change.undo().is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "nameserver 192.0.2.9\n");
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn after_a_crash_the_next_edit_knows_what_was_before() {
+        let before = "nameserver 192.0.2.1\noptions rotate\n";
+        let path = file("crash", Some(before));
+        drop(edit(&path));
+        edit(&path).undo().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+        assert_eq!(files(&path), 1);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+}
