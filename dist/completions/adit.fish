@@ -63,6 +63,7 @@ complete -c adit -n "__fish_adit_using_subcommand try" -l seconds -d 'Move data 
 complete -c adit -n "__fish_adit_using_subcommand try" -l json -d 'Print one JSON object instead of text'
 complete -c adit -n "__fish_adit_using_subcommand try" -s h -l help -d 'Print help'
 complete -c adit -n "__fish_adit_using_subcommand up" -s h -l help -d 'Print help'
+complete -c adit -n "__fish_adit_using_subcommand plan" -l json -d 'Print an object for programs'
 complete -c adit -n "__fish_adit_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c adit -n "__fish_adit_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c adit -n "__fish_adit_using_subcommand apply" -l confirm -d 'How long to wait for `adit confirm`: 60s, 5m' -r

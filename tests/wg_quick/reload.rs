@@ -87,6 +87,15 @@ fn a_plan_tells_the_difference_and_changes_nothing() {
              wg0: + ip -4 route add 10.2.0.0/16 dev wg0\n"
         )
     );
+    let json = String::from_utf8(world.run(Tool::Ours, "plan wg0 --json").stdout).unwrap();
+    assert!(
+        json.starts_with("{\"interface\":\"wg0\",\"steps\":[{\"action\":\"change\",\"what\":\"listening port: 779\"}"),
+        "{json}"
+    );
+    assert!(
+        json.ends_with("{\"action\":\"add\",\"what\":\"ip -4 route add 10.2.0.0/16 dev wg0\"}],\"version\":1}\n"),
+        "{json}"
+    );
     assert_eq!(world.state(), before);
 }
 

@@ -54,6 +54,9 @@ enum Command {
     Plan {
         /// As for `up`
         tunnel: OsString,
+        /// Print an object for programs
+        #[arg(long)]
+        json: bool,
     },
     /// Make a running tunnel what its file says, without touching what did not change
     Reload {
@@ -118,7 +121,10 @@ fn main() -> ExitCode {
         Ok(Command::Wg { arguments }) => wg::main(&arguments),
         Ok(Command::WgQuick { arguments }) => wg_quick::main(&arguments),
         Ok(Command::Up { tunnel }) => wg_quick::main(&["up".into(), tunnel]),
-        Ok(Command::Plan { tunnel }) => wg_quick::main(&["plan".into(), tunnel]),
+        Ok(Command::Plan { tunnel, json }) => {
+            let json = json.then(|| "--json".into());
+            wg_quick::main(&["plan".into(), tunnel].into_iter().chain(json).collect::<Vec<_>>())
+        }
         Ok(Command::Reload { tunnel }) => wg_quick::main(&["reload".into(), tunnel]),
         Ok(Command::Apply { tunnel, confirm }) => {
             let confirm = confirm.map(|time| ["--confirm".into(), time]);

@@ -95,7 +95,8 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
             time.and_then(|time| reload::reload(&file::find(what)?, Some(time)))
         }
         [Some("confirm"), Some(what)] => file::find(what).and_then(|file| confirm::confirm(&file.interface)),
-        [Some("plan"), Some(what)] => file::find(what).and_then(|file| reload::plan(&file)),
+        [Some("plan"), Some(what)] => file::find(what).and_then(|file| reload::plan(&file, false)),
+        [Some("plan"), Some(what), Some("--json")] => file::find(what).and_then(|file| reload::plan(&file, true)),
         [Some("revert"), Some(interface), Some(id)] => confirm::revert(interface, id),
         // Not for people: see `names`.
         [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),

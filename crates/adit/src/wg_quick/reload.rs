@@ -13,6 +13,7 @@ use conf::wg::change::{Addresses, describe, restore};
 use conf::wg::file::Config;
 use host::setup::{Change, Host, Item, changes};
 use proto::PublicKey;
+use serde::Serialize;
 
 use super::confirm::{self, Pending};
 use super::dns::Dns;
@@ -35,16 +36,47 @@ struct Plan {
 }
 
 /// Prints the difference and changes nothing.
-pub(super) fn plan(file: &File) -> Outcome {
-    let plan = Plan::new(file, Wanted::read(file)?)?;
-    let lines = plan.lines();
-    if lines.is_empty() {
-        println!("{}: nothing to change", file.interface);
+pub(super) fn plan(file: &File, json: bool) -> Outcome {
+    let interface = &file.interface;
+    let steps = Plan::new(file, Wanted::read(file)?)?.steps();
+    if json {
+        let plan = serde_json::json!({ "version": 1, "interface": interface, "steps": steps });
+        println!("{plan}");
+        return Ok(());
     }
-    for line in lines {
-        println!("{}: {line}", file.interface);
+    if steps.is_empty() {
+        println!("{interface}: nothing to change");
+    }
+    for step in steps {
+        println!("{interface}: {} {}", step.action.sign(), step.what);
     }
     Ok(())
+}
+
+/// One difference, for people and programs.
+#[derive(Serialize)]
+struct Step {
+    action: Action,
+    /// Of what comes or goes the command that would make it; else what changes.
+    what: String,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Change,
+    Remove,
+    Add,
+}
+
+impl Action {
+    const fn sign(self) -> char {
+        match self {
+            Self::Change => '~',
+            Self::Remove => '-',
+            Self::Add => '+',
+        }
+    }
 }
 
 /// Makes the difference. With a time to confirm, it goes back after that unless `adit confirm` comes first.
@@ -152,21 +184,19 @@ impl Plan {
         })
     }
 
-    /// Returns a line for each difference: `-` for what goes, `+` for what comes, `~` for what changes.
-    fn lines(&self) -> Vec<String> {
+    fn steps(&self) -> Vec<Step> {
+        let step = |action, what| Step { action, what };
         let name = |key: &PublicKey| self.names.get(key).cloned();
-        let mut lines: Vec<String> = describe(&self.request, &name)
-            .iter()
-            .map(|line| format!("~ {line}"))
-            .collect();
-        lines.extend(self.changes.iter().map(|change| match change {
-            Change::Unmake(item) => format!("- {}", self.journal.command(item)),
-            Change::Make(item) => format!("+ {}", self.journal.command(item)),
+        let changed = describe(&self.request, &name).into_iter();
+        let mut steps: Vec<Step> = changed.map(|what| step(Action::Change, what)).collect();
+        steps.extend(self.changes.iter().map(|change| match change {
+            Change::Unmake(item) => step(Action::Remove, self.journal.command(item)),
+            Change::Make(item) => step(Action::Add, self.journal.command(item)),
         }));
         if !self.journal.has_dns(self.dns.as_ref()) {
-            lines.push("~ name servers".to_owned());
+            steps.push(step(Action::Change, "name servers".to_owned()));
         }
-        lines
+        steps
     }
 
     /// Takes away routes, then changes peers, then adds routes: no packet goes into the tunnel that has no peer there.
