@@ -1,9 +1,10 @@
-//! Developer tasks: `cargo xtask test|structure|prepare|bench|instructions|docs`.
+//! Developer tasks: `cargo xtask test|structure|prepare|bench|instructions|docs|package`.
 
 mod bench;
 mod cargo;
 mod docs;
 mod instructions;
+mod package;
 mod prepare;
 mod steps;
 mod structure;
@@ -29,6 +30,8 @@ enum Task {
     Instructions(instructions::Options),
     /// Writes the manual pages and completions in dist/
     Docs(docs::Options),
+    /// Makes a Debian package and an archive of the program, units and documents
+    Package(package::Options),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Instructions(options) => instructions::run(&options).map_err(instructions::Failure::into_text),
         Task::Docs(options) => docs::run(&options),
+        Task::Package(options) => package::run(&options).map_err(package::Failure::into_text),
     };
     match result {
         Ok(text) => {

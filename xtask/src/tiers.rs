@@ -10,7 +10,8 @@ use e2e::needs;
 use crate::bench;
 use crate::cargo::cargo;
 use crate::docs;
-use crate::instructions::{self, Failure};
+use crate::instructions;
+use crate::package;
 use crate::prepare;
 use crate::steps::{Outcome, Steps, check, count, in_ci};
 use crate::structure;
@@ -96,10 +97,18 @@ pub(crate) fn run(options: &Options) -> ExitCode {
                 println!("{text}");
                 Outcome::Passed
             }
-            Err(Failure::Missing(what)) => Outcome::Skipped(what),
-            Err(Failure::Failed(why)) => Outcome::Failed(why),
+            Err(instructions::Failure::Missing(what)) => Outcome::Skipped(what),
+            Err(instructions::Failure::Failed(why)) => Outcome::Failed(why),
         },
     );
+    step("package", &|| match package::run(&package::Options::default()) {
+        Ok(text) => {
+            println!("{text}");
+            Outcome::Passed
+        }
+        Err(package::Failure::Missing(what)) => Outcome::Skipped(what),
+        Err(package::Failure::Failed(why)) => Outcome::Failed(why),
+    });
     step("end-to-end tests", &|| count(tests(&["--package", "e2e"])));
     step("benchmark, smoke", &bench::smoke);
     let seconds = options.fuzz_seconds.unwrap_or(if in_ci() { 60 } else { 10 });
