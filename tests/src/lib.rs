@@ -5,6 +5,7 @@
 //! The benchmark of `cargo xtask bench` uses the same pieces.
 
 pub mod command;
+pub mod debian;
 pub mod engine;
 pub mod guest;
 pub mod initramfs;

@@ -6,7 +6,7 @@ use std::process::Command;
 use e2e::{initramfs, needs};
 
 /// A program, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 19] = [
+const PACKAGES: [(&str, &str); 20] = [
     ("wg", "wireguard-tools"),
     ("wg-quick", "wireguard-tools"),
     ("wireguard-go", "wireguard-go"),
@@ -26,6 +26,7 @@ const PACKAGES: [(&str, &str); 19] = [
     ("groff", "groff-base"),
     ("fish", "fish"),
     ("zsh", "zsh"),
+    ("mmdebstrap", "mmdebstrap"),
 ];
 
 /// The kernel whose WireGuard the guest runs.

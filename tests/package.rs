@@ -1,0 +1,188 @@
+//! The package that `cargo xtask package` made, on two Debian machines with systemd: docs/deployment.md, command by command, in
+//! place of the stock tools.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use e2e::debian::{Debian, System};
+use e2e::{Lab, Node, Result, command, needs};
+
+const UNIT: &str = "wg-quick@wg0";
+
+/// What the machines have beside Debian's smallest system; the package is to take the place of the stock tools.
+const PACKAGES: [&str; 4] = ["iproute2", "iptables", "iputils-ping", "wireguard-tools"];
+
+#[test]
+fn the_deployment_guide_holds_word_for_word() {
+    let Some(package) = package() else { return };
+    let system = match System::new(&PACKAGES) {
+        Ok(system) => system,
+        Err(error) => return skip(&format!("a Debian system, which takes the network: {error}")),
+    };
+    system.add(&package).unwrap();
+    let lab = Lab::new().unwrap();
+    let server = Debian::boot(&lab.left, &system).unwrap();
+    let client = Debian::boot(&lab.right, &system).unwrap();
+    let machines = Machines { server, client };
+
+    let guide = std::fs::read_to_string(needs::workspace().join("docs/deployment.md")).unwrap();
+    let steps = steps(&guide);
+    assert!(steps.len() >= 9, "{steps:?}");
+    for step in &steps {
+        machines.run(step).unwrap();
+        if step.text.contains("apt install") {
+            machines.both(installed);
+        }
+        if step.text.contains("enable --now") && step.machine == "client" {
+            machines.both(runs);
+            stays_up_without_its_hooks_processes(&machines);
+        }
+        if step.text.contains("systemctl reload") {
+            reloaded(&machines);
+        }
+        if step.text.contains("disable --now") {
+            machines.both(is_gone);
+        }
+    }
+}
+
+/// A block of commands in the guide.
+#[derive(Debug)]
+struct Step {
+    /// `server`, `client` or `both`.
+    machine: String,
+    text: String,
+}
+
+/// The blocks that begin with ```` ```sh MACHINE ````.
+fn steps(guide: &str) -> Vec<Step> {
+    let blocks = guide.split("\n```sh ").skip(1);
+    blocks
+        .filter_map(|block| {
+            let (machine, rest) = block.split_once('\n')?;
+            let (text, _) = rest.split_once("```")?;
+            Some(Step {
+                machine: machine.to_owned(),
+                text: text.to_owned(),
+            })
+        })
+        .collect()
+}
+
+struct Machines {
+    server: Debian,
+    client: Debian,
+}
+
+impl Machines {
+    fn run(&self, step: &Step) -> Result<()> {
+        let mut text = step.text.replace("eth0", "veth0");
+        for (name, machine) in [("SERVER_PUBLIC_KEY", &self.server), ("CLIENT_PUBLIC_KEY", &self.client)] {
+            if text.contains(name) {
+                text = text.replace(name, machine.sh("cat /etc/wireguard/publickey")?.trim());
+            }
+        }
+        // apt removes the stock tools first; dpkg alone does so while it installs.
+        let installers = ["apt-get install --yes", "dpkg --install"];
+        let machines = [("server", &self.server), ("client", &self.client)];
+        for ((name, machine), installer) in machines.into_iter().zip(installers) {
+            if step.machine == name || step.machine == "both" {
+                machine.sh(&format!("cd /opt\n{}", text.replace("apt install", installer)))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn both(&self, check: fn(&Debian)) {
+        check(&self.server);
+        check(&self.client);
+    }
+}
+
+/// All files are there although the stock package, which had some of them, went; nothing else is in need of anything.
+fn installed(machine: &Debian) {
+    let sh = |line: &str| machine.sh(line).unwrap();
+    assert_eq!(sh("dpkg --verify adit"), "");
+    let status = "dpkg-query --show --showformat '${db:Status-Status}'";
+    assert_eq!(sh(&format!("{status} adit")), "installed");
+    assert_ne!(sh(&format!("{status} wireguard-tools || true")), "installed");
+    assert_eq!(sh("stat --format %a /etc/wireguard").trim(), "700");
+    for name in ["wg", "wg-quick", "aditd"] {
+        assert_eq!(sh(&format!("readlink /usr/bin/{name}")).trim(), "adit");
+    }
+    sh("systemd-analyze verify --man=no wg-quick@wg0.service wg-quick.target");
+}
+
+/// The unit is up; in its cgroup the engine is all that runs, where there is one.
+fn runs(machine: &Debian) {
+    assert_eq!(
+        machine.sh(&format!("systemctl is-active {UNIT}")).unwrap().trim(),
+        "active"
+    );
+    for pid in machine.processes_of(UNIT).unwrap() {
+        assert_eq!(machine.sh(&format!("cat /proc/{pid}/comm")).unwrap().trim(), "aditd");
+    }
+}
+
+/// systemd leaves the engine alone when the command that started it has ended, and when it reads its files again.
+fn stays_up_without_its_hooks_processes(machines: &Machines) {
+    let before = machines.server.processes_of(UNIT).unwrap();
+    machines.server.sh("systemctl daemon-reload").unwrap();
+    assert_eq!(machines.server.processes_of(UNIT).unwrap(), before);
+    let rules = machines.server.sh("iptables --list-rules FORWARD").unwrap();
+    assert!(rules.contains("-A FORWARD -i wg0 -j ACCEPT"), "{rules}");
+    let enabled = machines.server.sh("ls /etc/systemd/system/*.wants").unwrap();
+    assert_eq!(enabled.matches("wg-quick@wg0.service").count(), 2, "{enabled}");
+}
+
+/// The new peer is there, and the session of the old one still is.
+fn reloaded(machines: &Machines) {
+    let peers = machines.server.sh("wg show wg0 latest-handshakes").unwrap();
+    let handshakes: Vec<&str> = peers.lines().filter_map(|line| line.split('\t').nth(1)).collect();
+    assert_eq!(handshakes.len(), 2, "{peers}");
+    assert_eq!(handshakes.iter().filter(|&&time| time != "0").count(), 1, "{peers}");
+    machines.client.sh("ping -c 1 10.8.0.1").unwrap();
+}
+
+/// Interface, engine and what hooks made have gone with the unit.
+fn is_gone(machine: &Debian) {
+    assert!(machine.sh("ip link show wg0").is_err());
+    command::until(Duration::from_secs(5), || match &machine.processes_of(UNIT)?[..] {
+        [] => Ok(()),
+        left => Err(format!("still runs: {left:?}")),
+    })
+    .unwrap();
+    assert_eq!(
+        machine
+            .sh("systemctl list-units --failed --no-legend 'wg-quick*'")
+            .unwrap(),
+        ""
+    );
+    assert!(!machine.sh("iptables --list-rules").unwrap().contains("wg0"));
+    assert_eq!(
+        machine.sh("ls /run/wireguard /run/adit | grep wg0 || true").unwrap(),
+        ""
+    );
+}
+
+/// The package, if it and all else is there.
+fn package() -> Option<PathBuf> {
+    if !needs::available(&[&System::NEEDS[..], &["dpkg", "ip"]].concat()) {
+        return None;
+    }
+    let arch = command::output(Command::new("dpkg").arg("--print-architecture")).unwrap();
+    let name = format!("adit_{}_{}.deb", env!("CARGO_PKG_VERSION"), arch.trim());
+    let path = needs::target().join("package").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    skip(&format!("{}; `cargo xtask package` makes it", path.display()));
+    None
+}
+
+/// As [`needs::available`] does it.
+fn skip(missing: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "missing: {missing}");
+    eprintln!("SKIPPED, missing: {missing}");
+}

@@ -1,0 +1,192 @@
+//! Debian machines: systems made by mmdebstrap that boot systemd in namespaces of their own, on the network of a [`Side`].
+//!
+//! The system on disk is not written to: each machine keeps its changes in memory. What a machine may change of the kernel is its
+//! network. It ends with the thread that booted it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::{Node, Result, Side, command, needs};
+
+const RELEASE: &str = "bookworm";
+
+/// A system on disk, from which machines boot.
+#[derive(Debug)]
+pub struct System {
+    root: PathBuf,
+}
+
+impl System {
+    /// The programs that a system and its machines take.
+    pub const NEEDS: [&'static str; 6] = ["mmdebstrap", "unshare", "nsenter", "setpriv", "mount", "pivot_root"];
+
+    /// Makes a system with `packages` beside apt and systemd.
+    ///
+    /// # Errors
+    /// When mmdebstrap fails, as it does without the network.
+    pub fn new(packages: &[&str]) -> Result<System> {
+        let root = needs::target()
+            .join("e2e")
+            .join(format!("debian.{}", std::process::id()));
+        fs::create_dir_all(&root).map_err(|error| format!("{}: {error}", root.display()))?;
+        let system = System { root };
+        let mut make = Command::new("mmdebstrap");
+        make.args(["--quiet", "--variant=apt"])
+            .arg(format!("--include=systemd,{}", packages.join(",")))
+            .arg(RELEASE)
+            .arg(&system.root);
+        command::output(&mut make)?;
+        Ok(system)
+    }
+
+    /// Puts a file into the folder `/opt` of the system.
+    ///
+    /// # Errors
+    /// When it cannot be copied.
+    pub fn add(&self, file: &Path) -> Result<()> {
+        let target = self.root.join("opt").join(file.file_name().unwrap_or_default());
+        let copied = fs::copy(file, &target).map(drop);
+        copied.map_err(|error| format!("{} to {}: {error}", file.display(), target.display()))
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// Becomes the first process of the machine: `$1` is its cgroup, `$2` the system. Of /proc/sys only what belongs to the network may
+/// be written.
+const BOOT: &str = r#"set -e
+echo $$ > "$1/cgroup.procs"
+exec unshare --mount --pid --fork --ipc --uts --cgroup --kill-child sh -ec '
+memory=/run/wireguard; root=$memory/root
+mount -t tmpfs tmpfs $memory
+mkdir $memory/changes $memory/work $root
+mount -t overlay overlay -o "lowerdir=$1,upperdir=$memory/changes,workdir=$memory/work" $root
+cd $root
+mount -t proc proc proc
+mount --bind proc/sys proc/sys
+mount --bind proc/sys/net proc/sys/net
+mount -o remount,bind,ro proc/sys
+mount -t sysfs -o ro sys sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs tmpfs run
+mount -t tmpfs tmpfs dev
+mkdir dev/net dev/shm dev/pts
+for device in null zero full random urandom net/tun; do touch dev/$device; mount --bind /dev/$device dev/$device; done
+ln -s /proc/self/fd dev/fd
+mkdir -p run/before
+pivot_root . run/before
+umount -l /run/before
+exec env -i container=e2e PATH=/usr/sbin:/usr/bin:/sbin:/bin setpriv \
+    --bounding-set=-sys_module,-sys_rawio,-sys_time,-audit_control,-audit_read,-audit_write \
+    /lib/systemd/systemd --unit=multi-user.target' sh "$2"
+"#;
+
+/// A machine that runs; dropping it ends all that runs on it.
+#[derive(Debug)]
+pub struct Debian {
+    holder: Child,
+    group: PathBuf,
+}
+
+impl Debian {
+    /// Boots `system` on the network of `side`, which runs nothing else.
+    ///
+    /// # Errors
+    /// When systemd is not done within 60 s.
+    pub fn boot(side: &Side, system: &System) -> Result<Debian> {
+        let group = groups()?.join(format!("adit-e2e.{}", side.pid()));
+        fs::create_dir(&group).map_err(|error| format!("{}: {error}", group.display()))?;
+        let mut boot = side.command("sh");
+        boot.args(["-c", BOOT, "sh"])
+            .args([&group, &system.root])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let holder = boot.spawn().map_err(|error| format!("unshare: {error}"))?;
+        let machine = Debian { holder, group };
+        command::until(Duration::from_secs(60), || {
+            // What a container cannot do fails and is no concern of ours: all that matters is that systemd is done.
+            match machine.sh("systemctl is-system-running || true")?.trim() {
+                "running" | "degraded" => Ok(()),
+                state => Err(format!("systemd is {state}")),
+            }
+        })?;
+        Ok(machine)
+    }
+
+    /// The process ids in the cgroup of a unit, as the machine counts them.
+    ///
+    /// # Errors
+    /// When the unit is not known.
+    pub fn processes_of(&self, unit: &str) -> Result<Vec<String>> {
+        let group = self.sh(&format!("systemctl show --property=ControlGroup --value {unit}"))?;
+        let file = format!("/sys/fs/cgroup{}/cgroup.procs", group.trim());
+        // A unit without processes has no cgroup.
+        let list = self.sh(&format!(
+            "test -n '{}' && cat {file} 2> /dev/null || true",
+            group.trim()
+        ))?;
+        Ok(list.lines().map(str::to_owned).collect())
+    }
+
+    fn first_process(&self) -> Result<String> {
+        let file = self.group.join("init.scope/cgroup.procs");
+        let list = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        list.lines()
+            .next()
+            .map(str::to_owned)
+            .ok_or("systemd does not run".into())
+    }
+}
+
+impl Node for Debian {
+    fn sh(&self, line: &str) -> Result<String> {
+        let mut enter = Command::new("nsenter");
+        enter
+            .args(["--all", "--target", &self.first_process()?])
+            .args([
+                "env",
+                "-i",
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                "DEBIAN_FRONTEND=noninteractive",
+            ])
+            .args(["setpriv", "--pdeathsig", "KILL", "--", "sh", "-ec", line]);
+        command::output(&mut enter)
+    }
+}
+
+impl Drop for Debian {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+        // The last of its processes may take a moment.
+        let _ = command::until(Duration::from_secs(5), || remove_groups(&self.group));
+    }
+}
+
+/// Where this machine has its second version of cgroups.
+fn groups() -> Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").map_err(|error| format!("/proc/self/mounts: {error}"))?;
+    let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let found = mounts.find_map(|words| match words[..] {
+        [_, place, "cgroup2", ..] => Some(PathBuf::from(place)),
+        _ => None,
+    });
+    found.ok_or("cgroup2 is not mounted".into())
+}
+
+/// Removes a cgroup and those in it.
+fn remove_groups(group: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(group) else {
+        return Ok(());
+    };
+    for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {
+        remove_groups(&entry.path())?;
+    }
+    fs::remove_dir(group).map_err(|error| format!("{}: {error}", group.display()))
+}
