@@ -4,6 +4,8 @@
 mod differences;
 #[path = "wg_quick/reload.rs"]
 mod reload;
+#[path = "wg_quick/save.rs"]
+mod save;
 #[path = "wg_quick/world.rs"]
 mod world;
 

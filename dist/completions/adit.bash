@@ -40,6 +40,9 @@ _adit() {
             adit,reload)
                 cmd="adit__subcmd__reload"
                 ;;
+            adit,save)
+                cmd="adit__subcmd__save"
+                ;;
             adit,show)
                 cmd="adit__subcmd__show"
                 ;;
@@ -97,6 +100,9 @@ _adit() {
             adit__subcmd__help,reload)
                 cmd="adit__subcmd__help__subcmd__reload"
                 ;;
+            adit__subcmd__help,save)
+                cmd="adit__subcmd__help__subcmd__save"
+                ;;
             adit__subcmd__help,show)
                 cmd="adit__subcmd__help__subcmd__show"
                 ;;
@@ -125,7 +131,7 @@ _adit() {
 
     case "${cmd}" in
         adit)
-            opts="-h -V --help --version allowed-ips check try up plan reload apply confirm down wg-quick show wg help"
+            opts="-h -V --help --version allowed-ips check try up plan reload apply confirm save down wg-quick show wg help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -305,7 +311,7 @@ _adit() {
             return 0
             ;;
         adit__subcmd__help)
-            opts="allowed-ips check try up plan reload apply confirm down wg-quick show wg help"
+            opts="allowed-ips check try up plan reload apply confirm save down wg-quick show wg help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -458,6 +464,20 @@ _adit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        adit__subcmd__help__subcmd__save)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         adit__subcmd__help__subcmd__show)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -543,6 +563,20 @@ _adit() {
             return 0
             ;;
         adit__subcmd__reload)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        adit__subcmd__save)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -783,7 +817,7 @@ _adit_more() {
     case "$command" in
         wg) _adit_wg_after "${words[@]:2}" ;;
         wg-quick) _adit_wg_quick "${words[@]:2}" ;;
-        show | up | plan | reload | apply | confirm | down)
+        show | up | plan | reload | apply | confirm | save | down)
             if [[ "$current" == -* ]]; then
                 _adit "$@"
             elif [[ "$command" == show ]]; then

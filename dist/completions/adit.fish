@@ -34,6 +34,7 @@ complete -c adit -n "__fish_adit_needs_command" -f -a "plan" -d 'Print what `rel
 complete -c adit -n "__fish_adit_needs_command" -f -a "reload" -d 'Make a running tunnel what its file says, without touching what did not change'
 complete -c adit -n "__fish_adit_needs_command" -f -a "apply" -d 'Like `reload`; with --confirm everything goes back unless `adit confirm` follows'
 complete -c adit -n "__fish_adit_needs_command" -f -a "confirm" -d 'Keep what `apply --confirm` changed'
+complete -c adit -n "__fish_adit_needs_command" -f -a "save" -d 'Write what a running tunnel is to its file, of which all else stays as it is'
 complete -c adit -n "__fish_adit_needs_command" -f -a "down" -d 'Take down a tunnel that `up` or the stock wg-quick brought up'
 complete -c adit -n "__fish_adit_needs_command" -f -a "wg-quick" -d 'Bring tunnels up and down with the words of the stock `wg-quick`'
 complete -c adit -n "__fish_adit_needs_command" -f -a "show" -d 'Show interfaces and their peers, by the names that /etc/wireguard gives them'
@@ -69,24 +70,26 @@ complete -c adit -n "__fish_adit_using_subcommand reload" -s h -l help -d 'Print
 complete -c adit -n "__fish_adit_using_subcommand apply" -l confirm -d 'How long to wait for `adit confirm`: 60s, 5m' -r
 complete -c adit -n "__fish_adit_using_subcommand apply" -s h -l help -d 'Print help'
 complete -c adit -n "__fish_adit_using_subcommand confirm" -s h -l help -d 'Print help'
+complete -c adit -n "__fish_adit_using_subcommand save" -s h -l help -d 'Print help'
 complete -c adit -n "__fish_adit_using_subcommand down" -s h -l help -d 'Print help'
 complete -c adit -n "__fish_adit_using_subcommand show" -l watch -d 'Show again every so many seconds, 1 by default, until interrupted' -r
 complete -c adit -n "__fish_adit_using_subcommand show" -l json -d 'Print JSON (docs/json.md) instead of text'
 complete -c adit -n "__fish_adit_using_subcommand show" -l secrets -d 'Show private and preshared keys too'
 complete -c adit -n "__fish_adit_using_subcommand show" -s h -l help -d 'Print help'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "allowed-ips" -d 'Work out lists of allowed IPs, and which peer gets what'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "check" -d 'Tell what is wrong with configuration files, and what to do about it, before they are used'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "try" -d 'Try the engine on this machine: two ends in private network namespaces, real packets between them'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "up" -d 'Bring a tunnel up from its file'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "plan" -d 'Print what `reload` would change, and change nothing'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "reload" -d 'Make a running tunnel what its file says, without touching what did not change'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "apply" -d 'Like `reload`; with --confirm everything goes back unless `adit confirm` follows'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "confirm" -d 'Keep what `apply --confirm` changed'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "down" -d 'Take down a tunnel that `up` or the stock wg-quick brought up'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "wg-quick" -d 'Bring tunnels up and down with the words of the stock `wg-quick`'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "show" -d 'Show interfaces and their peers, by the names that /etc/wireguard gives them'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "wg" -d 'Show and change WireGuard interfaces, as the stock `wg` does'
-complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm down wg-quick show wg help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "allowed-ips" -d 'Work out lists of allowed IPs, and which peer gets what'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "check" -d 'Tell what is wrong with configuration files, and what to do about it, before they are used'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "try" -d 'Try the engine on this machine: two ends in private network namespaces, real packets between them'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "up" -d 'Bring a tunnel up from its file'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "plan" -d 'Print what `reload` would change, and change nothing'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "reload" -d 'Make a running tunnel what its file says, without touching what did not change'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "apply" -d 'Like `reload`; with --confirm everything goes back unless `adit confirm` follows'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "confirm" -d 'Keep what `apply --confirm` changed'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "save" -d 'Write what a running tunnel is to its file, of which all else stays as it is'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "down" -d 'Take down a tunnel that `up` or the stock wg-quick brought up'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "wg-quick" -d 'Bring tunnels up and down with the words of the stock `wg-quick`'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "show" -d 'Show interfaces and their peers, by the names that /etc/wireguard gives them'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "wg" -d 'Show and change WireGuard interfaces, as the stock `wg` does'
+complete -c adit -n "__fish_adit_using_subcommand help; and not __fish_seen_subcommand_from allowed-ips check try up plan reload apply confirm save down wg-quick show wg help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c adit -n "__fish_adit_using_subcommand help; and __fish_seen_subcommand_from allowed-ips" -f -a "overlaps" -d 'Tell whose allowed IPs overlap, and who gets the addresses; exit status 1 if any do'
 complete -c adit -n "__fish_adit_using_subcommand help; and __fish_seen_subcommand_from allowed-ips" -f -a "owner" -d 'Tell which peer gets an address, and by which prefix; exit status 1 if none does'
 
@@ -189,14 +192,14 @@ end
 function __adit_wg_quick
     switch (count $argv)
         case 0
-            printf '%s\t%s\n' up 'Bring a tunnel up' down 'Take a tunnel down' save 'Write what a tunnel is to its file; left to the stock tool so far' strip 'Print the file without what wg does not take'
+            printf '%s\t%s\n' up 'Bring a tunnel up' down 'Take a tunnel down' save 'Write what a tunnel is to its file' strip 'Print the file without what wg does not take'
         case 1
             __adit_wg_tunnels $argv[1]
     end
 end
 
 complete -c adit -n '__fish_adit_using_subcommand show' -f -a 'all (__adit_wg_interfaces)'
-for command in up plan reload apply confirm down
+for command in up plan reload apply confirm save down
     complete -c adit -n "__fish_adit_using_subcommand $command" -f -a "(__adit_wg_tunnels $command)"
 end
 complete -c adit -n '__fish_adit_using_subcommand wg' -f -a '(__adit_wg_after (commandline -opc)[3..-1])'

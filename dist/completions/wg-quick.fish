@@ -23,7 +23,7 @@ end
 function __wg_quick_quick
     switch (count $argv)
         case 0
-            printf '%s\t%s\n' up 'Bring a tunnel up' down 'Take a tunnel down' save 'Write what a tunnel is to its file; left to the stock tool so far' strip 'Print the file without what wg does not take'
+            printf '%s\t%s\n' up 'Bring a tunnel up' down 'Take a tunnel down' save 'Write what a tunnel is to its file' strip 'Print the file without what wg does not take'
         case 1
             __wg_quick_tunnels $argv[1]
     end

@@ -1,7 +1,8 @@
 //! A machine with a network around it and a resolvconf that writes down what it is told, on which either tool works; and what is to be
 //! seen of a tunnel there.
 
-use std::process::Output;
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use e2e::{Side, engine, needs};
 
@@ -78,6 +79,18 @@ impl World {
 
     /// Runs `wg-quick` with words.
     pub(crate) fn run(&self, tool: Tool, words: &str) -> Output {
+        self.command(tool, words).output().unwrap()
+    }
+
+    /// Runs `wg-quick` with words, and kills it after a time.
+    pub(crate) fn kill_after(&self, tool: Tool, words: &str, time: Duration) {
+        let mut child = self.command(tool, words).spawn().unwrap();
+        std::thread::sleep(time);
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+
+    fn command(&self, tool: Tool, words: &str) -> Command {
         let program = match tool {
             Tool::Ours => format!("{}/wg-quick", self.folder),
             Tool::Stock => "wg-quick".to_owned(),
@@ -90,7 +103,7 @@ impl World {
             &format!("PATH=/run/wireguard/bin:$PATH; exec {program} {words} 2> /run/wireguard/err"),
         ]);
         command.env("WG_QUICK_USERSPACE_IMPLEMENTATION", format!("{}/aditd", self.folder));
-        command.output().unwrap()
+        command
     }
 
     /// Runs `wg-quick`, which must end well.

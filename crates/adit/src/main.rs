@@ -76,6 +76,11 @@ enum Command {
         /// As for `up`
         tunnel: OsString,
     },
+    /// Write what a running tunnel is to its file, of which all else stays as it is
+    Save {
+        /// As for `up`
+        tunnel: OsString,
+    },
     /// Take down a tunnel that `up` or the stock wg-quick brought up
     Down {
         /// As for `up`
@@ -134,6 +139,7 @@ fn main() -> ExitCode {
             wg_quick::main(&words.collect::<Vec<_>>())
         }
         Ok(Command::Confirm { tunnel }) => wg_quick::main(&["confirm".into(), tunnel]),
+        Ok(Command::Save { tunnel }) => wg_quick::main(&["save".into(), tunnel]),
         Ok(Command::Down { tunnel }) => wg_quick::main(&["down".into(), tunnel]),
         Err(code) => code,
     }

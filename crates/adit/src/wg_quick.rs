@@ -14,6 +14,7 @@ mod journal;
 mod mtu;
 mod names;
 mod reload;
+mod save;
 mod strip;
 mod up;
 
@@ -87,7 +88,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         [Some("up"), Some(what)] => file::find(what).and_then(|file| up::run(&file)),
         [Some("down"), Some(what)] => file::find(what).and_then(|file| down::run(&file)),
         [Some("strip"), Some(what)] => file::find(what).and_then(|file| strip::run(&file)),
-        [Some("save"), Some(_)] => Err(Failure::new("save: not yet: use the stock wg-quick")),
+        [Some("save"), Some(what)] => file::find(what).and_then(|file| save::run(&file)),
         // Words of adit, not of the stock tool.
         [Some("reload" | "apply"), Some(what)] => file::find(what).and_then(|file| reload::reload(&file, None)),
         [Some("apply"), Some(what), Some("--confirm"), Some(time)] => {

@@ -28,7 +28,7 @@ pub struct Quick {
 }
 
 /// An address of the interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     /// With the bits beyond the length.
     pub address: IpAddr,
@@ -58,6 +58,13 @@ pub enum Stage {
     PostUp,
     PreDown,
     PostDown,
+}
+
+/// With the length of the network.
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.network.prefix_len())
+    }
 }
 
 impl Quick {

@@ -218,11 +218,7 @@ pub(super) const PEER: [Word; 6] = [
 pub(super) const QUICK: [Word; 4] = [
     word("up", Value::Nothing, "Bring a tunnel up"),
     word("down", Value::Nothing, "Take a tunnel down"),
-    word(
-        "save",
-        Value::Nothing,
-        "Write what a tunnel is to its file; left to the stock tool so far",
-    ),
+    word("save", Value::Nothing, "Write what a tunnel is to its file"),
     word("strip", Value::Nothing, "Print the file without what wg does not take"),
 ];
 

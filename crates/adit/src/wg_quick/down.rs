@@ -10,6 +10,7 @@ use super::dns::Dns;
 use super::engine::status;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
+use super::save::{self, Used};
 use super::{Failure, Outcome, confirm, hooks};
 
 pub(super) fn run(file: &File) -> Outcome {
@@ -19,7 +20,9 @@ pub(super) fn run(file: &File) -> Outcome {
         None => found(file)?,
     };
     hooks::run(interface, journal.pre_down.iter().map(String::as_str))?;
-    undo(interface, &journal, &journal::lock()?)?;
+    let lock = journal::lock()?;
+    save::before_down(file, &journal, &lock)?;
+    undo(interface, &journal, &lock)?;
     hooks::run(interface, journal.post_down.iter().map(String::as_str))
 }
 
@@ -73,9 +76,12 @@ fn found(file: &File) -> Result<Journal, Failure> {
     if !names.contains(interface) {
         return Err(Failure::new(format!("`{interface}' is not a WireGuard interface")));
     }
-    let (_, quick) = file.read()?;
+    let text = file.text()?;
+    let (_, quick) = file.understand(&text)?;
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
+    journal.complete = true;
+    journal.file = Some(Used::new(&text, &quick));
     journal.dns = Dns::wanted(interface, &quick);
     let status = status(interface)?;
     if status.fwmark != 0 {
@@ -91,7 +97,7 @@ fn found(file: &File) -> Result<Journal, Failure> {
 
 /// Returns the rules by which packets without the mark look into the table of that number, each with the rule before it that leaves
 /// the default route out of the main table; other tunnels have such rules of their own.
-fn rules(netlink: &mut Netlink, mark: u32) -> Result<Vec<Item>, Error> {
+pub(super) fn rules(netlink: &mut Netlink, mark: u32) -> Result<Vec<Item>, Error> {
     let mut found = Vec::new();
     for family in Family::BOTH {
         let rules = rule::list(netlink, family)?;

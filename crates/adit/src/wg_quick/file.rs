@@ -64,7 +64,12 @@ impl File {
 
     /// Reads what it says, and tells all that is wrong with it.
     pub(super) fn read(&self) -> Result<(Config, Quick), Failure> {
-        let mut reading = Reading::of(&self.text()?, Dialect::Quick);
+        self.understand(&self.text()?)
+    }
+
+    /// Reads what its text says, and tells all that is wrong with it.
+    pub(super) fn understand(&self, text: &[u8]) -> Result<(Config, Quick), Failure> {
+        let mut reading = Reading::of(text, Dialect::Quick);
         let (quick, problems) = Quick::of(&reading.config.quick);
         reading.problems.extend(problems);
         reading.problems.sort_by_key(|problem| problem.at);

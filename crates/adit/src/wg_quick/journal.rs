@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::Failure;
 use super::dns::Dns;
+use super::save::Used;
 use crate::config_file;
 
 const DIRECTORY: &str = "/run/adit";
@@ -34,6 +35,9 @@ pub(super) struct Journal {
     pub(super) pre_down: Vec<String>,
     /// Commands for after the end.
     pub(super) post_down: Vec<String>,
+    /// The file that the interface is by, where it is known.
+    #[serde(default)]
+    pub(super) file: Option<Used>,
 }
 
 impl Journal {
@@ -46,6 +50,7 @@ impl Journal {
             dns: None,
             pre_down,
             post_down,
+            file: None,
         }
     }
 

@@ -20,6 +20,7 @@ use super::dns::Dns;
 use super::engine::{change, status};
 use super::file::File;
 use super::journal::{self, Journal};
+use super::save::Used;
 use super::{Failure, Outcome, desired, names};
 
 /// The way from a running tunnel to its file.
@@ -31,6 +32,7 @@ struct Plan {
     dns: Option<Dns>,
     pre_down: Vec<String>,
     post_down: Vec<String>,
+    used: Used,
     /// What people call the peers.
     names: BTreeMap<PublicKey, String>,
 }
@@ -125,6 +127,7 @@ struct Wanted {
     config: Config,
     quick: Quick,
     known: Addresses,
+    used: Used,
     /// Whether an endpoint has a name that nobody knows yet.
     unknown: bool,
 }
@@ -132,12 +135,14 @@ struct Wanted {
 impl Wanted {
     /// Reads the file and asks for the names in it, which may take a while.
     fn read(file: &File) -> Result<Self, Failure> {
-        let (config, quick) = file.read()?;
+        let text = file.text()?;
+        let (config, quick) = file.understand(&text)?;
         let names = config.names();
         let known = names::known(&names);
         Ok(Self {
             unknown: known.len() < names.len(),
             known: known.into_iter().collect(),
+            used: Used::new(&text, &quick),
             config,
             quick,
         })
@@ -147,7 +152,11 @@ impl Wanted {
 impl Plan {
     fn new(file: &File, wanted: Wanted) -> Result<Self, Failure> {
         let Wanted {
-            config, quick, known, ..
+            config,
+            quick,
+            known,
+            used,
+            ..
         } = wanted;
         let interface = &file.interface;
         let not_ours = || Failure::new(format!("`{interface}' was not brought up by adit"));
@@ -177,6 +186,7 @@ impl Plan {
             dns: Dns::wanted(interface, &quick),
             pre_down: hooks(Stage::PreDown),
             post_down: hooks(Stage::PostDown),
+            used,
             names: called,
             journal,
             live,
@@ -219,6 +229,7 @@ impl Plan {
         self.journal.set_dns(self.dns.clone())?;
         self.journal.pre_down.clone_from(&self.pre_down);
         self.journal.post_down.clone_from(&self.post_down);
+        self.journal.file = Some(self.used.clone());
         self.journal.write()
     }
 }

@@ -14,13 +14,12 @@ use super::dns::Dns;
 use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
+use super::save::Used;
 use super::{Failure, Outcome, desired, down, hooks, names};
 
 pub(super) fn run(file: &File) -> Outcome {
-    let (config, quick) = file.read()?;
-    if quick.save_config {
-        eprintln!("Warning: SaveConfig is not done by this wg-quick yet: nothing will be saved");
-    }
+    let text = file.text()?;
+    let (config, quick) = file.understand(&text)?;
     let stop = stop_on_signals()?;
     let interface = &file.interface;
     let lock = journal::lock()?;
@@ -33,6 +32,7 @@ pub(super) fn run(file: &File) -> Outcome {
     }
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
+    journal.file = Some(Used::new(&text, &quick));
     journal.write()?;
     let created = engine::create(interface);
     drop(lock);
@@ -53,7 +53,8 @@ pub(super) fn run(file: &File) -> Outcome {
     journal.write()
 }
 
-fn exists(interface: &str) -> Result<bool, Failure> {
+/// Tells whether there is an interface of that name, of any kind.
+pub(super) fn exists(interface: &str) -> Result<bool, Failure> {
     match link::index(&mut Netlink::open()?, interface) {
         Ok(_) => Ok(true),
         Err(error) if error.is(Errno::NODEV) => Ok(false),

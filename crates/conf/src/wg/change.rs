@@ -25,6 +25,8 @@ use crate::uapi::{DeviceStatus, PeerChange, SetRequest};
 
 pub use describe::describe;
 pub use restore::restore;
+pub(super) use sync::same;
+pub(super) use table::Table;
 
 /// What the names of endpoints stand for.
 #[derive(Clone, Debug, Default)]

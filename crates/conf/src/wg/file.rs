@@ -4,6 +4,7 @@
 //! Beyond the stock grammar a `[Peer]` may have a name ([`name`]) and leave addresses out of its allowed IPs.
 
 mod draft;
+pub mod edit;
 mod key;
 pub mod name;
 mod reader;

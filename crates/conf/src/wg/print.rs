@@ -11,8 +11,9 @@ use crate::uapi::{DeviceStatus, PeerStatus};
 /// Returns the file; `endpoint_text` writes an endpoint, with the name of its zone.
 pub fn config(status: &DeviceStatus, endpoint_text: &dyn Fn(SocketAddr) -> String) -> Zeroizing<String> {
     // Room for the longest lines, because growing would leave copies of keys.
-    let peers = status.peers.iter().map(|peer| 384 + 48 * peer.allowed_ips.len());
-    let mut text = Zeroizing::new(String::with_capacity(256 + peers.sum::<usize>()));
+    let mut text = Zeroizing::new(String::with_capacity(
+        256 + status.peers.iter().map(room).sum::<usize>(),
+    ));
     text.push_str("[Interface]\n");
     if status.listen_port != 0 {
         line(&mut text, "ListenPort", status.listen_port);
@@ -31,6 +32,18 @@ pub fn config(status: &DeviceStatus, endpoint_text: &dyn Fn(SocketAddr) -> Strin
         peer(&mut text, status, endpoint_text);
     }
     text
+}
+
+/// Returns the section of a peer.
+pub(super) fn section(status: &PeerStatus, endpoint_text: &dyn Fn(SocketAddr) -> String) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(room(status)));
+    peer(&mut text, status, endpoint_text);
+    text
+}
+
+/// The longest that a section can be, in bytes.
+fn room(peer: &PeerStatus) -> usize {
+    384 + 48 * peer.allowed_ips.len()
 }
 
 fn peer(text: &mut String, status: &PeerStatus, endpoint_text: &dyn Fn(SocketAddr) -> String) {

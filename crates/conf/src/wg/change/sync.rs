@@ -66,16 +66,8 @@ fn allowed_ips(peers: &[Peer], live: &BTreeMap<PublicKey, &PeerStatus>) -> Table
         }
     }
     for peer in peers {
-        let key = peer.public_key.value;
-        if !peer.allowed_ips.incremental {
-            table.clear(key);
-        }
-        for change in &peer.allowed_ips.changes {
-            match change.value {
-                AllowedIpChange { prefix, remove: true } => table.take(prefix, key),
-                AllowedIpChange { prefix, remove: false } => table.give(prefix, key),
-            }
-        }
+        let list = &peer.allowed_ips;
+        table.apply(peer.public_key.value, !list.incremental, &list.changes);
     }
     table
 }
@@ -133,7 +125,7 @@ fn allowed_ips_change(key: PublicKey, live: &PeerStatus, table: &Table) -> (bool
 }
 
 /// Compares two secrets in constant time.
-fn same<K: ConstantTimeEq>(one: Option<&K>, other: Option<&K>) -> bool {
+pub(in crate::wg) fn same<K: ConstantTimeEq>(one: Option<&K>, other: Option<&K>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.ct_eq(other).into(),
         (None, None) => true,

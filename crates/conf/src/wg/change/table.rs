@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use proto::PublicKey;
 
 use crate::prefix::Prefix;
+use crate::problem::At;
+use crate::uapi::AllowedIpChange;
 
 #[derive(Default)]
-pub(super) struct Table {
+pub(in crate::wg) struct Table {
     /// The peer, and when it was given the prefix.
     owners: BTreeMap<Prefix, (PublicKey, usize)>,
     /// All that a peer was ever given.
@@ -16,6 +18,19 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// Changes what a peer has as a section of a file says, which replaces what it has or not.
+    pub(in crate::wg) fn apply(&mut self, peer: PublicKey, replace: bool, changes: &[At<AllowedIpChange>]) {
+        if replace {
+            self.clear(peer);
+        }
+        for change in changes {
+            match change.value {
+                AllowedIpChange { prefix, remove: true } => self.take(prefix, peer),
+                AllowedIpChange { prefix, remove: false } => self.give(prefix, peer),
+            }
+        }
+    }
+
     pub(super) fn give(&mut self, prefix: Prefix, to: PublicKey) {
         match self.owners.get_mut(&prefix) {
             Some((owner, _)) if *owner == to => return,
@@ -26,14 +41,14 @@ impl Table {
         self.given.entry(to).or_default().push(prefix);
     }
 
-    pub(super) fn take(&mut self, prefix: Prefix, from: PublicKey) {
+    fn take(&mut self, prefix: Prefix, from: PublicKey) {
         if self.owner(prefix) == Some(from) {
             self.owners.remove(&prefix);
         }
     }
 
     /// Takes all that a peer has.
-    pub(super) fn clear(&mut self, peer: PublicKey) {
+    fn clear(&mut self, peer: PublicKey) {
         for prefix in self.given.remove(&peer).unwrap_or_default() {
             self.take(prefix, peer);
         }
@@ -44,7 +59,7 @@ impl Table {
     }
 
     /// Returns what a peer has, in the order in which it was given.
-    pub(super) fn of(&self, peer: PublicKey) -> Vec<Prefix> {
+    pub(in crate::wg) fn of(&self, peer: PublicKey) -> Vec<Prefix> {
         let given = self.given.get(&peer).map_or(&[][..], Vec::as_slice);
         let mut list: Vec<(usize, Prefix)> = given
             .iter()

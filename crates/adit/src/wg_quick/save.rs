@@ -1,0 +1,130 @@
+//! `wg-quick save`, and `SaveConfig = true` on `down`: the file comes to say what the interface is. See [`conf::wg::file::edit`].
+//!
+//! A file that was edited since it was last used is never written over.
+
+mod replace;
+
+use std::net::IpAddr;
+
+use conf::prefix::Prefix;
+use conf::quick::{Address, Quick};
+use conf::wg::file::edit::{Live, edit};
+use host::wireguard::{self, endpoint_text};
+use host::{Netlink, address, link};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::engine::status;
+use super::file::File;
+use super::journal::{self, Journal, Lock};
+use super::{Failure, Outcome, confirm, down, up};
+
+/// A file as it was when it was last used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Used {
+    /// SHA-256 of the text.
+    digest: Vec<u8>,
+    save_config: bool,
+}
+
+impl Used {
+    pub(super) fn new(text: &[u8], quick: &Quick) -> Self {
+        Self {
+            digest: digest(text),
+            save_config: quick.save_config,
+        }
+    }
+
+    fn is(&self, text: &[u8]) -> bool {
+        self.digest == digest(text)
+    }
+}
+
+fn digest(text: &[u8]) -> Vec<u8> {
+    Sha256::digest(text).to_vec()
+}
+
+/// Saves, whatever the file says of `SaveConfig`.
+pub(super) fn run(file: &File) -> Outcome {
+    let lock = journal::lock()?;
+    let interface = &file.interface;
+    let names = wireguard::interfaces().map_err(|error| Failure::new(format!("cannot list interfaces: {error}")))?;
+    if !names.contains(interface) {
+        return Err(Failure::new(format!("`{interface}' is not a WireGuard interface")));
+    }
+    confirm::refuse_while_pending(interface)?;
+    let journal = Journal::read(interface)?;
+    if journal.as_ref().is_some_and(|journal| !journal.complete) {
+        return Err(Failure::new(format!("`{interface}' did not come up to its end")));
+    }
+    save(file, journal, &lock)
+}
+
+/// Saves where the file asks for it, unless the interface is gone or never came up to its end. A file that was edited stays as it is,
+/// with a warning: the interface goes down all the same.
+pub(super) fn before_down(file: &File, journal: &Journal, lock: &Lock) -> Outcome {
+    let Some(used) = journal.file.as_ref().filter(|used| used.save_config) else {
+        return Ok(());
+    };
+    if !journal.complete || !up::exists(&file.interface)? {
+        return Ok(());
+    }
+    if file.text().is_ok_and(|text| used.is(&text)) {
+        return save(file, Some(journal.clone()), lock);
+    }
+    eprintln!("Warning: {}: what was changed at run time is lost", edited(file));
+    Ok(())
+}
+
+fn save(file: &File, journal: Option<Journal>, _lock: &Lock) -> Outcome {
+    let text = file.text()?;
+    let used = journal.as_ref().and_then(|journal| journal.file.as_ref());
+    if used.is_some_and(|used| !used.is(&text)) {
+        let interface = &file.interface;
+        let hint = format!("`adit plan {interface}' shows the difference, `adit reload {interface}' uses the file");
+        return Err(Failure::new(format!("{}; {hint}", edited(file))));
+    }
+    let (config, quick) = file.understand(&text)?;
+    let device = status(&file.interface)?;
+    let mut netlink = Netlink::open()?;
+    let index = link::index(&mut netlink, &file.interface)?;
+    let addresses = addresses(&mut netlink, index, &quick)?;
+    let live = Live {
+        device: &device,
+        addresses: &addresses,
+        mtu: link::read(&mut netlink, index)?.mtu,
+        mark_is_chosen: device.fwmark != 0 && !down::rules(&mut netlink, device.fwmark)?.is_empty(),
+        endpoint_text: &endpoint_text,
+    };
+    let Some(edited) = edit(&text, &config, &quick, &live) else {
+        return Ok(());
+    };
+    let written = replace::replace(&file.path, &text, &edited);
+    written.map_err(|error| Failure::new(format!("cannot save `{}': {error}", file.path.display())))?;
+    match journal {
+        Some(mut journal) if journal.file.is_some() => {
+            journal.file = Some(Used::new(&edited, &quick));
+            journal.write()
+        }
+        _ => Ok(()),
+    }
+}
+
+fn edited(file: &File) -> String {
+    let path = file.path.display();
+    format!("`{path}' was edited since it was last used: nothing was saved")
+}
+
+/// Returns the addresses of an interface without the link-local ones that the kernel gave it: those that the file does not name.
+fn addresses(netlink: &mut Netlink, link: u32, quick: &Quick) -> Result<Vec<Address>, Failure> {
+    let named = |address: &Address| quick.addresses.iter().any(|named| named.value == *address);
+    let is_link_local = |address: IpAddr| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let all = address::list(netlink, link)?.into_iter().filter_map(|live| {
+        let network = Prefix::new(live.address, live.prefix_len)?;
+        let address = live.address;
+        Some(Address { address, network })
+    });
+    Ok(all
+        .filter(|address| !is_link_local(address.address) || named(address))
+        .collect())
+}
