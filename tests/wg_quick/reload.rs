@@ -16,7 +16,7 @@ const FILES: [&str; 9] = [
 ];
 
 /// The state without what `reload` leaves alone: the mark that the file does not name, and the order of allowed IPs.
-fn comparable(state: &str) -> String {
+pub(crate) fn comparable(state: &str) -> String {
     let lines = state.lines().filter(|line| !line.starts_with("resolvconf"));
     let sorted = |field: &str| {
         let mut list: Vec<&str> = field.split(',').collect();

@@ -90,19 +90,34 @@ impl World {
         child.wait().unwrap();
     }
 
+    /// Runs ours under `strace` with options.
+    pub(crate) fn traced(&self, options: &str, words: &str) -> Output {
+        let line = format!("strace {options} {}/wg-quick {words}", self.folder);
+        self.line(&line).output().unwrap()
+    }
+
+    /// Waits for commands whose caller was killed; engines, and what starts them, may go on.
+    pub(crate) fn commands_end(&self) {
+        let adit = std::fs::canonicalize(needs::adit()).unwrap();
+        let is_other = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program != adit);
+        while self.side.processes().iter().any(is_other) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn command(&self, tool: Tool, words: &str) -> Command {
         let program = match tool {
             Tool::Ours => format!("{}/wg-quick", self.folder),
-            Tool::Stock => "wg-quick".to_owned(),
+            Tool::Stock => format!("env WG_QUICK_USERSPACE_IMPLEMENTATION={}/aditd wg-quick", self.folder),
         };
+        self.line(&format!("{program} {words}"))
+    }
+
+    fn line(&self, line: &str) -> Command {
         // The engine stays in the background, so it must not be of those that end with the command.
         let mut command = self.side.enter();
-        command.args([
-            "sh",
-            "-c",
-            &format!("PATH=/run/wireguard/bin:$PATH; exec {program} {words} 2> /run/wireguard/err"),
-        ]);
-        command.env("WG_QUICK_USERSPACE_IMPLEMENTATION", format!("{}/aditd", self.folder));
+        let line = format!("PATH=/run/wireguard/bin:$PATH; exec {line} 2> /run/wireguard/err");
+        command.args(["sh", "-c", &line]);
         command
     }
 

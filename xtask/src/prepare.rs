@@ -6,7 +6,7 @@ use std::process::Command;
 use e2e::{initramfs, needs};
 
 /// A program, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 20] = [
+const PACKAGES: [(&str, &str); 21] = [
     ("wg", "wireguard-tools"),
     ("wg-quick", "wireguard-tools"),
     ("wireguard-go", "wireguard-go"),
@@ -22,6 +22,7 @@ const PACKAGES: [(&str, &str); 20] = [
     ("setpriv", "util-linux"),
     ("tcpdump", "tcpdump"),
     ("ethtool", "ethtool"),
+    ("strace", "strace"),
     ("valgrind", "valgrind"),
     ("groff", "groff-base"),
     ("fish", "fish"),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use netlink_packet_route::AddressFamily;
 
 /// A family of IP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Family {
     /// IPv4.
     V4,

@@ -12,7 +12,7 @@ use crate::netlink::{Error, Netlink};
 const NO_PREFIX_LEN: u32 = u32::MAX;
 
 /// A rule that sends packets to a routing table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Rule {
     /// The family of the packets.
     pub family: Family,

@@ -19,14 +19,14 @@ use crate::route::{self, Route};
 use crate::rule::{self, Rule};
 use crate::{Error, Family, Netlink, address, link, sysctl};
 
-pub use plan::{Change, changes};
+pub use plan::{Change, changed, changes};
 pub use routing::{free_mark, routes};
 
 /// The switch that makes reverse-path checks look at marks, which answers to encrypted packets need.
 const VALID_MARK: &str = "net.ipv4.conf.all.src_valid_mark";
 
 /// One thing that stands around an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Item {
     /// An address of the interface.
     Address(InterfaceAddress),
@@ -72,7 +72,7 @@ impl Item {
 }
 
 /// Addresses that have their first bits in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Network {
     /// Bits beyond the prefix are zero.
     pub address: IpAddr,
@@ -154,7 +154,7 @@ impl Host {
         }
     }
 
-    /// Unmakes an item. One that is not there any more counts as unmade, as do those of an interface that is gone.
+    /// Unmakes an item. One that is not there any more counts as unmade, as do those of an interface that is gone. Other addresses stay.
     ///
     /// # Errors
     ///
@@ -168,7 +168,11 @@ impl Host {
                 let name = nft::tunnel::table_name(&self.name)?;
                 Nftables::open().and_then(|mut nft| nft.delete(*family, &name))
             }
-            (Item::Address(address), Some(link)) => address::remove(netlink, link, *address),
+            (Item::Address(address), Some(link)) => {
+                // Without it the kernel takes away all IPv4 addresses of a network with the first of them.
+                let _ = sysctl::write(&format!("net/ipv4/conf/{}/promote_secondaries", self.name), "1");
+                address::remove(netlink, link, *address)
+            }
             (Item::Route { to, table }, Some(link)) => route::remove(netlink, route(link, *to, *table)),
             (Item::Up, Some(link)) => link::set_down(netlink, link),
             // What the interface had before is not known; another is set, or it goes with the interface.

@@ -98,7 +98,7 @@ pub(super) fn revert(interface: &str, id: &str) -> Outcome {
     let present = present.ok_or_else(|| Failure::new(format!("`{interface}' is gone")))?;
     let past = uapi::parse_answer(pending.device.as_bytes(), &zone_index);
     let past = past.map_err(|error| Failure::new(format!("what was before cannot be understood: {error}")))?;
-    reload::go_back(present, pending.before.clone(), &past)?;
+    reload::go_back(&present, pending.before.clone(), &past)?;
     pending.remove()
 }
 

@@ -20,7 +20,7 @@ const INTERFACE_ORDER: &str = "/etc/resolvconf/interface-order";
 const RESOLVED: &str = "/run/systemd/resolve";
 
 /// The name servers of an interface, and who is told of them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dns {
     interface: String,
     servers: Vec<IpAddr>,
@@ -29,7 +29,7 @@ pub(super) struct Dns {
     manager: Manager,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Manager {
     Resolvconf {
         /// The name that it knows the servers by.
@@ -71,6 +71,15 @@ impl Dns {
     /// Tells whether both are the same servers and domains, whoever is told of them.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         (&self.servers, &self.domains) == (&other.servers, &other.domains)
+    }
+
+    /// Returns the same for who does not know whether they are in use: they are not what any file wants, and can be taken back.
+    pub(super) fn unsure(&self) -> Self {
+        Self {
+            servers: Vec::new(),
+            domains: Vec::new(),
+            ..self.clone()
+        }
     }
 
     /// Notes what will be changed, so that it can be undone.

@@ -11,24 +11,36 @@ use super::engine::status;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::{self, Used};
-use super::{Failure, Outcome, confirm, hooks};
+use super::{Failure, Outcome, confirm, hooks, up};
 
 pub(super) fn run(file: &File) -> Outcome {
     let interface = &file.interface;
-    let journal = match Journal::read(interface)? {
+    let mut journal = match Journal::read(interface)? {
         Some(journal) => journal,
         None => found(file)?,
     };
-    hooks::run(interface, journal.pre_down.iter().map(String::as_str))?;
+    if up::exists(interface)? {
+        hooks::run(interface, journal.pre_down.iter().map(String::as_str))?;
+    }
     let lock = journal::lock()?;
-    save::before_down(file, &journal, &lock)?;
+    save::before_down(file, &mut journal, &lock)?;
+    // One of a tunnel that the stock tool made is not there yet.
+    journal.write()?;
     undo(interface, &journal, &lock)?;
-    hooks::run(interface, journal.post_down.iter().map(String::as_str))
+    journal.end()?;
+    drop(lock);
+    let outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
+    // A command may have brought the tunnel up again.
+    let _lock = journal::lock()?;
+    if Journal::read(interface)?.is_some_and(|present| present == journal) {
+        journal.remove()?;
+    }
+    outcome
 }
 
-/// Takes away all that a journal names, whatever of it is there, the interface included.
+/// Takes away all that a journal names, whatever of it is there, the interface included. The journal itself stays.
 ///
-/// Goes on after a failure, and tells the first one at the end; the journal stays then, for another try.
+/// Goes on after a failure, and tells the first one at the end.
 pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome {
     let mut first = None;
     let mut note = |result: Result<(), Error>| {
@@ -37,10 +49,7 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
         }
     };
     let mut host = Host::open(interface)?;
-    let mark_is_needed = journal
-        .others()?
-        .iter()
-        .any(|other| other.items.iter().any(|item| matches!(item, Item::ValidMark { .. })));
+    let mark_is_needed = journal.others_need_marks()?;
     for item in journal.items.iter().rev() {
         match item {
             // They go with the interface.
@@ -55,7 +64,7 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
     }
     match first {
         Some(error) => Err(error.into()),
-        None => confirm::forget(interface).and_then(|()| journal.remove()),
+        None => confirm::forget(interface),
     }
 }
 

@@ -2,22 +2,23 @@
 
 use std::env;
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use conf::uapi::{DeviceStatus, SetRequest};
 use host::{Netlink, link, wireguard};
 use rustix::io::Errno;
 
 use super::Failure;
+use super::journal::Lock;
 
 /// Names another engine than ours.
 const ENGINE: &str = "WG_QUICK_USERSPACE_IMPLEMENTATION";
 
 /// Makes an interface.
-pub(super) fn create(interface: &str) -> Result<(), Failure> {
+pub(super) fn create(interface: &str, lock: &Lock) -> Result<(), Failure> {
     eprintln!("[#] ip link add dev {interface} type wireguard");
     match link::create_wireguard(&mut Netlink::open()?, interface) {
-        Err(error) if error.is(Errno::OPNOTSUPP) => start(interface),
+        Err(error) if error.is(Errno::OPNOTSUPP) => start(interface, lock),
         created => Ok(created?),
     }
 }
@@ -35,12 +36,15 @@ pub(super) fn change(interface: &str, request: &SetRequest) -> Result<(), Failur
 }
 
 /// Starts an engine, which goes to the background once the interface is there.
-fn start(interface: &str) -> Result<(), Failure> {
+///
+/// What starts ours keeps the lock until then, even if this program is killed meanwhile: nobody undoes what is yet to come. Another
+/// engine might never give it back.
+fn start(interface: &str, lock: &Lock) -> Result<(), Failure> {
     let mut command = match env::var_os(ENGINE).filter(|program| !program.is_empty()) {
         Some(program) => Command::new(program),
         None => {
             let mut own = Command::new("/proc/self/exe");
-            own.arg0("aditd");
+            own.arg0("aditd").stdin(Stdio::from(lock.share()?));
             own
         }
     };

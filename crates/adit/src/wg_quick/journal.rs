@@ -1,13 +1,15 @@
 //! What `up` made, on disk, so that it can be undone: by `down`, or after `up` was killed half-way.
 //!
-//! An item is written down before it is made; unmaking one that was not made does nothing.
+//! An item is written down before it is made; unmaking one that was not made does nothing. While a `reload` goes on, what it makes
+//! and unmakes is written down as unsure.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use host::setup::Item;
+use host::setup::{Change, Host, Item, changed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -21,7 +23,7 @@ const DIRECTORY: &str = "/run/adit";
 const VERSION: u32 = 1;
 
 /// What one interface has on this machine.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Journal {
     version: u32,
     interface: String,
@@ -29,6 +31,9 @@ pub(super) struct Journal {
     pub(super) complete: bool,
     /// In the order in which they were made.
     pub(super) items: Vec<Item>,
+    /// Those of the items that are perhaps not there: a `reload` that makes or unmakes them has not come to its end.
+    #[serde(default)]
+    pub(super) unsure: Vec<Item>,
     /// The name servers that are in use for it, if any.
     pub(super) dns: Option<Dns>,
     /// Commands for before the end.
@@ -47,6 +52,7 @@ impl Journal {
             interface,
             complete: false,
             items: Vec::new(),
+            unsure: Vec::new(),
             dns: None,
             pre_down,
             post_down,
@@ -92,21 +98,47 @@ impl Journal {
         write(&self.interface, self)
     }
 
-    /// Writes an item down, and then makes it.
-    pub(super) fn make(&mut self, item: Item, host: &mut host::setup::Host) -> Result<(), Failure> {
-        eprintln!("[#] {}", self.command(&item));
-        self.items.retain(|present| !item.replaces(present));
-        self.items.push(item.clone());
-        self.write()?;
-        Ok(host.make(&item)?)
+    /// Writes down what is to come, before it is made.
+    pub(super) fn expect(&mut self, items: &[Item]) -> Result<(), Failure> {
+        self.items.extend_from_slice(items);
+        self.write()
     }
 
-    /// Unmakes an item, and then crosses it out.
-    pub(super) fn unmake(&mut self, item: &Item, host: &mut host::setup::Host) -> Result<(), Failure> {
-        eprintln!("[#] {}", undoing(&self.command(item)));
-        host.unmake(item)?;
-        self.items.retain(|present| present != item);
-        self.write()
+    /// Writes down what is about to change, before it does. Returns what is written.
+    pub(super) fn announce(&self, changes: &[Change]) -> Result<Self, Failure> {
+        let touched: HashSet<&Item> = changes.iter().map(Change::item).collect();
+        let after = changed(&self.items, changes);
+        let lasting: HashSet<&Item> = after.iter().collect();
+        let present: HashSet<&Item> = self.items.iter().collect();
+        let coming = after.iter().filter(|item| !present.contains(item));
+        let mut announced = self.clone();
+        announced.items.extend(coming.cloned());
+        let is_unsure = |item: &&Item| touched.contains(item) || !lasting.contains(item);
+        announced.unsure = announced.items.iter().filter(is_unsure).cloned().collect();
+        announced.write()?;
+        Ok(announced)
+    }
+
+    /// Takes one step of those that were announced.
+    pub(super) fn step(&self, change: &Change, host: &mut Host) -> Result<(), Failure> {
+        match change {
+            Change::Make(item) => {
+                eprintln!("[#] {}", self.command(item));
+                Ok(host.make(item)?)
+            }
+            // Another tunnel needs it, and gives it back its value.
+            Change::Unmake(Item::ValidMark { .. }) if self.others_need_marks()? => Ok(()),
+            Change::Unmake(item) => {
+                eprintln!("[#] {}", undoing(&self.command(item)));
+                Ok(host.unmake(item)?)
+            }
+        }
+    }
+
+    /// Tells whether another interface needs the kernel parameter for marks.
+    pub(super) fn others_need_marks(&self) -> Result<bool, Failure> {
+        let needs = |other: &Self| other.items.iter().any(|item| matches!(item, Item::ValidMark { .. }));
+        Ok(self.others()?.iter().any(needs))
     }
 
     /// Puts name servers to use in the place of those that are.
@@ -115,17 +147,19 @@ impl Journal {
             return Ok(());
         }
         if let Some(dns) = self.dns.take() {
+            self.dns = Some(dns.unsure());
+            self.write()?;
             dns.unset(true);
+            self.dns = None;
         }
-        self.dns = wanted;
-        if let Some(dns) = &mut self.dns {
+        if let Some(mut dns) = wanted {
             dns.prepare();
-        }
-        self.write()?;
-        if let Some(dns) = &self.dns {
+            self.dns = Some(dns.unsure());
+            self.write()?;
             dns.set();
+            self.dns = Some(dns);
         }
-        Ok(())
+        self.write()
     }
 
     /// Tells whether these name servers are in use.
@@ -143,6 +177,16 @@ impl Journal {
             Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => format!("{item} dev {}", self.interface),
             Item::Rule(_) | Item::ValidMark { .. } | Item::Firewall { .. } => item.to_string(),
         }
+    }
+
+    /// Writes down that all is undone but for the commands that are to run after the end.
+    pub(super) fn end(&mut self) -> Result<(), Failure> {
+        self.complete = false;
+        self.items.clear();
+        self.unsure.clear();
+        self.dns = None;
+        self.pre_down.clear();
+        self.write()
     }
 
     pub(super) fn remove(&self) -> Result<(), Failure> {
@@ -198,7 +242,15 @@ pub(super) fn undoing(command: &str) -> String {
 
 /// Keeps two programs from making the same interface, choosing the same table, or undoing what the other is about to do, until it is
 /// dropped. Not to be held while commands of a file run: they may bring up another tunnel.
-pub(super) struct Lock(#[expect(dead_code, reason = "the lock goes with the file")] File);
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Returns a descriptor that keeps the lock, too, as long as any program has it open.
+    pub(super) fn share(&self) -> Result<File, Failure> {
+        let shared = self.0.try_clone();
+        shared.map_err(|error| Failure::new(format!("cannot share the lock: {error}")))
+    }
+}
 
 pub(super) fn lock() -> Result<Lock, Failure> {
     let directory = fs::DirBuilder::new().recursive(true).mode(0o700).create(DIRECTORY);

@@ -11,7 +11,7 @@ use conf::quick::{Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::change::{Addresses, describe, restore};
 use conf::wg::file::Config;
-use host::setup::{Change, Host, Item, changes};
+use host::setup::{Change, Host, Item, changed, changes};
 use proto::PublicKey;
 use serde::Serialize;
 
@@ -87,14 +87,14 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
     let unknown = wanted.unknown;
     let lock = journal::lock()?;
     confirm::refuse_while_pending(&file.interface)?;
-    let mut plan = Plan::new(file, wanted)?;
-    let before = plan.journal.clone();
+    let plan = Plan::new(file, wanted)?;
     let pending = confirm
-        .map(|time| Pending::write(before.clone(), &plan.live, time))
+        .map(|time| Pending::write(plan.journal.clone(), &plan.live, time))
         .transpose()?;
-    if let Err(failure) = plan.apply(file) {
+    let mut announced = plan.journal.announce(&plan.changes)?;
+    if let Err(failure) = plan.apply(&mut announced) {
         eprintln!("wg-quick: {}; going back", failure.message);
-        go_back(plan.journal, before, &plan.live)?;
+        go_back(&announced, plan.journal, &plan.live)?;
         if let Some(pending) = pending {
             pending.remove()?;
         }
@@ -108,17 +108,17 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
 }
 
 /// Makes an interface again what it was: what stood around it by the journal of `before`, keys and peers by `past`.
-pub(super) fn go_back(mut present: Journal, before: Journal, past: &DeviceStatus) -> Outcome {
-    let interface = before.interface().to_owned();
-    let mut host = Host::open(&interface)?;
-    for change in changes(&present.items, &before.items) {
-        match change {
-            Change::Unmake(item) => present.unmake(&item, &mut host)?,
-            Change::Make(item) => present.make(item, &mut host)?,
-        }
+pub(super) fn go_back(present: &Journal, mut before: Journal, past: &DeviceStatus) -> Outcome {
+    let interface = present.interface();
+    let mut host = Host::open(interface)?;
+    let steps = changes(&present.items, &present.unsure, &before.items);
+    let mut announced = present.announce(&steps)?;
+    for step in &steps {
+        announced.step(step, &mut host)?;
     }
-    change(&interface, &restore(past, &status(&interface)?))?;
-    present.set_dns(before.dns.clone())?;
+    change(interface, &restore(past, &status(interface)?))?;
+    announced.set_dns(before.dns.clone())?;
+    before.dns = announced.dns;
     before.write()
 }
 
@@ -182,7 +182,7 @@ impl Plan {
         request.fwmark = routes.new_mark.or(request.fwmark);
         let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
         Ok(Self {
-            changes: changes(&journal.items, &wanted),
+            changes: changes(&journal.items, &journal.unsure, &wanted),
             dns: Dns::wanted(interface, &quick),
             pre_down: hooks(Stage::PreDown),
             post_down: hooks(Stage::PostDown),
@@ -210,26 +210,30 @@ impl Plan {
     }
 
     /// Takes away routes, then changes peers, then adds routes: no packet goes into the tunnel that has no peer there.
-    fn apply(&mut self, file: &File) -> Outcome {
-        let mut host = Host::open(&file.interface)?;
-        for change in &self.changes {
-            if let Change::Unmake(item) = change {
-                self.journal.unmake(item, &mut host)?;
-            }
+    fn apply(&self, announced: &mut Journal) -> Outcome {
+        let interface = self.journal.interface();
+        let mut host = Host::open(interface)?;
+        let is_unmade = |change: &Change| matches!(change, Change::Unmake(_));
+        let last_unmade = self.changes.iter().rposition(is_unmade);
+        let (early, late) = self.changes.split_at(last_unmade.map_or(0, |last| last + 1));
+        for change in early {
+            announced.step(change, &mut host)?;
         }
         if !describe(&self.request, &|_| None).is_empty() {
-            eprintln!("[#] wg syncconf {} /dev/fd/63", file.interface);
-            change(&file.interface, &self.request)?;
+            eprintln!("[#] wg syncconf {interface} /dev/fd/63");
+            change(interface, &self.request)?;
         }
-        for change in &self.changes {
-            if let Change::Make(item) = change {
-                self.journal.make(item.clone(), &mut host)?;
-            }
+        for change in late {
+            announced.step(change, &mut host)?;
         }
-        self.journal.set_dns(self.dns.clone())?;
-        self.journal.pre_down.clone_from(&self.pre_down);
-        self.journal.post_down.clone_from(&self.post_down);
-        self.journal.file = Some(self.used.clone());
-        self.journal.write()
+        announced.set_dns(self.dns.clone())?;
+        let mut journal = self.journal.clone();
+        journal.items = changed(&journal.items, &self.changes);
+        journal.unsure.clear();
+        journal.dns.clone_from(&announced.dns);
+        journal.pre_down.clone_from(&self.pre_down);
+        journal.post_down.clone_from(&self.post_down);
+        journal.file = Some(self.used.clone());
+        journal.write()
     }
 }

@@ -53,16 +53,16 @@ pub(super) fn run(file: &File) -> Outcome {
         return Err(Failure::new(format!("`{interface}' is not a WireGuard interface")));
     }
     confirm::refuse_while_pending(interface)?;
-    let journal = Journal::read(interface)?;
+    let mut journal = Journal::read(interface)?;
     if journal.as_ref().is_some_and(|journal| !journal.complete) {
         return Err(Failure::new(format!("`{interface}' did not come up to its end")));
     }
-    save(file, journal, &lock)
+    save(file, journal.as_mut(), &lock)
 }
 
 /// Saves where the file asks for it, unless the interface is gone or never came up to its end. A file that was edited stays as it is,
 /// with a warning: the interface goes down all the same.
-pub(super) fn before_down(file: &File, journal: &Journal, lock: &Lock) -> Outcome {
+pub(super) fn before_down(file: &File, journal: &mut Journal, lock: &Lock) -> Outcome {
     let Some(used) = journal.file.as_ref().filter(|used| used.save_config) else {
         return Ok(());
     };
@@ -70,13 +70,13 @@ pub(super) fn before_down(file: &File, journal: &Journal, lock: &Lock) -> Outcom
         return Ok(());
     }
     if file.text().is_ok_and(|text| used.is(&text)) {
-        return save(file, Some(journal.clone()), lock);
+        return save(file, Some(journal), lock);
     }
     eprintln!("Warning: {}: what was changed at run time is lost", edited(file));
     Ok(())
 }
 
-fn save(file: &File, journal: Option<Journal>, _lock: &Lock) -> Outcome {
+fn save(file: &File, journal: Option<&mut Journal>, _lock: &Lock) -> Outcome {
     let text = file.text()?;
     let used = journal.as_ref().and_then(|journal| journal.file.as_ref());
     if used.is_some_and(|used| !used.is(&text)) {
@@ -102,7 +102,7 @@ fn save(file: &File, journal: Option<Journal>, _lock: &Lock) -> Outcome {
     let written = replace::replace(&file.path, &text, &edited);
     written.map_err(|error| Failure::new(format!("cannot save `{}': {error}", file.path.display())))?;
     match journal {
-        Some(mut journal) if journal.file.is_some() => {
+        Some(journal) if journal.file.is_some() => {
             journal.file = Some(Used::new(&edited, &quick));
             journal.write()
         }

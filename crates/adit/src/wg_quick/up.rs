@@ -34,7 +34,7 @@ pub(super) fn run(file: &File) -> Outcome {
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
     journal.file = Some(Used::new(&text, &quick));
     journal.write()?;
-    let created = engine::create(interface);
+    let created = engine::create(interface, &lock);
     drop(lock);
     let up = Up {
         file,
@@ -44,7 +44,8 @@ pub(super) fn run(file: &File) -> Outcome {
         stop: &stop,
     };
     if let Err(failure) = created.and_then(|()| up.run(config)) {
-        if let Err(failure) = journal::lock().and_then(|lock| down::undo(interface, &journal, &lock)) {
+        let undo = |lock| down::undo(interface, &journal, &lock).and_then(|()| journal.remove());
+        if let Err(failure) = journal::lock().and_then(undo) {
             eprintln!("wg-quick: {}", failure.message);
         }
         return Err(failure);
@@ -89,17 +90,13 @@ impl Up<'_> {
         hooks::run(self.interface, self.quick.hooks(Stage::PreUp))?;
         let unknown = self.configure(config)?;
         let mut host = Host::open(self.interface)?;
-        for item in desired::addresses(self.quick) {
-            self.make(item, &mut host)?;
-        }
+        let addresses: Vec<Item> = desired::addresses(self.quick).collect();
+        self.make(&addresses, &mut host)?;
         // A command may have changed what the file says.
         let status = status(self.interface)?;
         let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
-        self.make(
-            desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?,
-            &mut host,
-        )?;
-        self.make(Item::Up, &mut host)?;
+        let mtu = desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?;
+        self.make(&[mtu, Item::Up], &mut host)?;
         self.journal.set_dns(Dns::wanted(self.interface, self.quick))?;
         self.make_routes(&status, &mut host)?;
         hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
@@ -127,12 +124,17 @@ impl Up<'_> {
         if let Some(mark) = routes.new_mark {
             self.set_fwmark(mark)?;
         }
-        routes.items.into_iter().try_for_each(|item| self.make(item, host))
+        self.make(&routes.items, host)
     }
 
-    fn make(&mut self, item: Item, host: &mut Host) -> Outcome {
-        self.check_signals()?;
-        self.journal.make(item, host)
+    fn make(&mut self, items: &[Item], host: &mut Host) -> Outcome {
+        self.journal.expect(items)?;
+        for item in items {
+            self.check_signals()?;
+            eprintln!("[#] {}", self.journal.command(item));
+            host.make(item)?;
+        }
+        Ok(())
     }
 
     fn check_signals(&self) -> Outcome {

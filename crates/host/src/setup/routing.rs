@@ -3,6 +3,7 @@
 //! A default route is in a table of its own. Packets with the mark of the tunnel, the encrypted ones, do not look there;
 //! others first see the main table without its default route, so that local networks stay reachable.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use conf::prefix::Prefix;
@@ -63,16 +64,15 @@ pub fn routes(
     let mut allowed: Vec<Prefix> = allowed.into_iter().collect();
     allowed.sort_by_key(|prefix| std::cmp::Reverse(prefix.prefix_len()));
     let mut items: Vec<Item> = Vec::new();
-    let mut made: Vec<Prefix> = addresses.iter().map(|(_, network)| *network).collect();
+    // Of longer ones, which come first, none leads to all of a shorter one.
+    let mut made: BTreeSet<Prefix> = BTreeSet::new();
+    let is_near = |prefix| addresses.iter().any(|(_, network)| network.covers(prefix));
     for prefix in allowed {
         match (table, prefix.prefix_len()) {
             (Some(table), _) => items.push(route(prefix, table)),
             (None, 0) => items.extend(default_route(netlink, prefix, addresses, present, mark)?),
-            (None, _) if made.iter().any(|made| made.covers(prefix)) => {}
-            (None, _) => {
-                made.push(prefix);
-                items.push(route(prefix, MAIN_TABLE));
-            }
+            (None, _) if is_near(prefix) || !made.insert(prefix) => {}
+            (None, _) => items.push(route(prefix, MAIN_TABLE)),
         }
     }
     Ok(items)
@@ -115,15 +115,14 @@ fn default_route(
 
 /// Returns the rules of a default route: those that are there for its mark, or new ones.
 fn rules(netlink: &mut Netlink, family: Family, mark: u32, present: &[Item]) -> Result<Vec<Item>, Error> {
-    let is_rule = |item: &&Item| matches!(item, Item::Rule(rule) if rule.family == family);
-    let present: Vec<Item> = present.iter().filter(is_rule).cloned().collect();
-    if present
-        .iter()
-        .any(|item| matches!(item, Item::Rule(rule) if rule.unless_fwmark == Some(mark)))
-    {
-        return Ok(present);
-    }
-    let [first, second] = free_priorities(netlink, family)?;
+    let there = present.iter().find_map(|item| match item {
+        Item::Rule(rule) if rule.family == family && rule.unless_fwmark == Some(mark) => Some(rule.priority),
+        _ => None,
+    });
+    let [first, second] = match there {
+        Some(second) => [second.saturating_sub(1).max(1), second],
+        None => free_priorities(netlink, family)?,
+    };
     let rule = |priority, table| Rule {
         family,
         priority,

@@ -17,7 +17,7 @@ pub(super) const PATH: &str = "/etc/resolv.conf";
 const MARK: &str = "# by adit, while a tunnel is up";
 
 /// A change of the whole file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Edit {
     path: PathBuf,
     /// `None` if there was no file.

@@ -1,0 +1,181 @@
+//! SIGKILL before each step of `up`, `reload` and `down`: nothing of it is lost, and nothing stays.
+//!
+//! `strace` kills the program as it enters its first, second, third … call of a kind, so the program needs no hook for it. What it had
+//! called goes on: commands, and an engine that is about to start.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
+
+use e2e::needs;
+
+use super::filled;
+use super::reload::comparable;
+use super::world::{Tool, World};
+
+/// The calls that change something, or stand between two that do.
+const CALLS: &str = "sendto,connect,flock,fsync,rename,unlink,clone,clone3,vfork,wait4";
+
+/// Servers are kept as a state: the last word of resolvconf is to be seen, not the way to it.
+const RESOLVCONF: &str = "cat > /run/wireguard/bin/resolvconf <<'END'
+#!/bin/sh
+case $1 in -a) cat > /run/wireguard/log ;; -d) rm -f /run/wireguard/log ;; esac
+END";
+
+/// Two full tunnels that have little in common.
+const FILES: [&str; 2] = [
+    "Address = 10.9.0.2/24, 10.8.0.2/24, fd09::2/64\nListenPort = 777\nFwMark = 0x88\nDNS = 10.9.0.1, corp.example\n\
+     PostUp = ip route replace blackhole 198.51.100.0/24\nPreDown = wg show %i\nPostDown = ip route flush 198.51.100.0/24\n\
+     [Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0, 10.1.0.0/16, fd01::/16\n",
+    "Address = 10.9.0.3/24, fd09::3/64, fd09::4/64\nListenPort = 778\nDNS = 10.9.0.9\nMTU = 1300\nFwMark = 0x99\n\
+     PostUp = ip route replace blackhole 198.51.100.0/24\nPreDown = wg show %i\nPostDown = ip route flush 198.51.100.0/24\n\
+     [Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, 10.1.0.0/16, 10.2.0.0/16\n\
+     [Peer]\nPublicKey = {B}\nAllowedIPs = ::/0\nEndpoint = 192.0.2.9:5\n",
+];
+
+fn world() -> Option<World> {
+    if !needs::available(&["strace"]) {
+        return None;
+    }
+    let world = World::new()?;
+    world.sh(RESOLVCONF);
+    Some(world)
+}
+
+/// A place to kill at: the call, and which of its kind it is.
+type Place = (String, usize);
+
+/// Runs a command to its end, and returns the places on its way.
+fn places(world: &World, words: &str) -> Vec<Place> {
+    let output = world.traced(&format!("-o /run/wireguard/calls -e trace={CALLS}"), words);
+    assert!(output.status.success(), "{words}: {}", world.errors());
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let calls = world.sh("grep -o '^[a-z0-9]*(' /run/wireguard/calls");
+    let place = |call: &str| {
+        let call = call.trim_end_matches('(').to_owned();
+        let number = seen.entry(call.clone()).or_default();
+        *number += 1;
+        (call, *number)
+    };
+    calls.lines().map(place).collect()
+}
+
+/// Runs a command that is killed at a place, and waits for what it called.
+fn kill(world: &World, words: &str, (call, number): &Place) {
+    let options = format!("-o /dev/null -e trace={CALLS} -e inject={call}:signal=KILL:when={number}");
+    let status = world.traced(&options, words).status;
+    assert_eq!(status.signal(), Some(9), "{words}, {call} {number}: {}", world.errors());
+    world.commands_end();
+}
+
+/// Whether there is something for `down`.
+fn is_left(world: &World) -> bool {
+    !world
+        .sh("ls -d /run/adit/wg0.json /sys/class/net/wg0 2> /dev/null; true")
+        .is_empty()
+}
+
+fn down_if_left(world: &World) {
+    if is_left(world) {
+        world.ok(Tool::Ours, "down wg0");
+    }
+}
+
+#[test]
+fn an_up_killed_at_any_step_is_undone() {
+    let Some(world) = world() else { return };
+    let before = world.state();
+    for file in FILES {
+        world.write(&filled(file));
+        let places = places(&world, "up wg0");
+        world.ok(Tool::Ours, "down wg0");
+        for (place, again) in places.iter().zip([false, true].into_iter().cycle()) {
+            kill(&world, "up wg0", place);
+            // It stands in the way of another one as any tunnel does.
+            if again && world.run(Tool::Ours, "up wg0").status.success() {
+                world.ok(Tool::Ours, "down wg0");
+            } else {
+                down_if_left(&world);
+            }
+            assert_eq!(world.settled(), before, "{place:?}");
+        }
+        eprintln!("up: {} kills", places.len());
+    }
+}
+
+#[test]
+fn a_down_killed_at_any_step_goes_on_from_there() {
+    let Some(world) = world() else { return };
+    let before = world.state();
+    for file in FILES {
+        world.write(&filled(file));
+        world.ok(Tool::Ours, "up wg0");
+        let places = places(&world, "down wg0");
+        for place in &places {
+            world.ok(Tool::Ours, "up wg0");
+            kill(&world, "down wg0", place);
+            down_if_left(&world);
+            assert_eq!(world.settled(), before, "{place:?}");
+        }
+        eprintln!("down: {} kills", places.len());
+    }
+}
+
+/// What a `reload` makes. Rules of another mark stand before those of the one that goes, and the order of addresses is that in which they
+/// came at last.
+fn reloaded(world: &World) -> String {
+    let state = comparable(&world.state());
+    let without_priority = |line: &str| match line.split_once(":\t") {
+        Some((priority, rule)) if priority.parse::<u32>().is_ok() => rule.to_owned(),
+        _ => line.to_owned(),
+    };
+    let (mut addresses, others): (Vec<String>, Vec<String>) = state
+        .lines()
+        .map(without_priority)
+        .partition(|line| line.starts_with("inet"));
+    addresses.sort_unstable();
+    [addresses, others].concat().join("\n")
+}
+
+#[test]
+fn a_reload_killed_at_any_step_is_made_up_for_by_the_next() {
+    let Some(world) = world() else { return };
+    let before = world.state();
+    let states = FILES.map(|file| {
+        world.write(&filled(file));
+        world.ok(Tool::Ours, "up wg0");
+        let state = reloaded(&world);
+        world.ok(Tool::Ours, "down wg0");
+        world.settled();
+        state
+    });
+    let reload = |file: usize| {
+        world.write(&filled(FILES[file]));
+        world.ok(Tool::Ours, "reload wg0");
+        reloaded(&world)
+    };
+    world.write(&filled(FILES[0]));
+    world.ok(Tool::Ours, "up wg0");
+    for (from, to) in [(0, 1), (1, 0)] {
+        world.write(&filled(FILES[to]));
+        let places = places(&world, "reload wg0");
+        for (number, place) in places.iter().enumerate() {
+            reload(from);
+            world.write(&filled(FILES[to]));
+            kill(&world, "reload wg0", place);
+            if number % 4 == 3 {
+                world.ok(Tool::Ours, "down wg0");
+                assert_eq!(world.settled(), before, "down, {from} to {to}, {place:?}");
+                world.ok(Tool::Ours, "up wg0");
+                continue;
+            }
+            if number % 2 == 1 {
+                assert_eq!(reload(from), states[from], "back, {from} to {to}, {place:?}");
+            }
+            assert_eq!(reload(to), states[to], "{from} to {to}, {place:?}");
+        }
+        reload(to);
+        eprintln!("reload: {} kills", places.len());
+    }
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.settled(), before);
+}
