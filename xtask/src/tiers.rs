@@ -19,7 +19,7 @@ use crate::structure;
 /// Options of `cargo xtask test`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Seconds for each fuzz target; 30 in CI, else 10
+    /// Seconds for each fuzz target; 20 in CI, else 10
     #[arg(long)]
     fuzz_seconds: Option<u32>,
     /// Runs only the steps whose name contains this text
@@ -111,7 +111,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     });
     step("end-to-end tests", &|| count(tests(&["--package", "e2e"])));
     step("benchmark, smoke", &bench::smoke);
-    let seconds = options.fuzz_seconds.unwrap_or(if in_ci() { 30 } else { 10 });
+    let seconds = options.fuzz_seconds.unwrap_or(if in_ci() { 20 } else { 10 });
     match fuzz_targets() {
         targets if targets.is_empty() => step("fuzz", &|| Outcome::Skipped("no targets in fuzz/fuzz_targets".into())),
         targets => {
