@@ -16,28 +16,14 @@ mod table;
 
 use table::Table;
 
+use crate::steps::Failure;
+
 /// Options of `cargo xtask instructions`.
 #[derive(Args, Default)]
 pub(crate) struct Options {
     /// Writes docs/instructions.md
     #[arg(long)]
     write: bool,
-}
-
-/// Why there is no good result.
-pub(crate) enum Failure {
-    /// Something is missing on this machine.
-    Missing(String),
-    /// A stage became dearer, or the table does not fit the stages.
-    Failed(String),
-}
-
-impl Failure {
-    pub(crate) fn into_text(self) -> String {
-        match self {
-            Self::Missing(text) | Self::Failed(text) => text,
-        }
-    }
 }
 
 /// Counts, and compares with the table or replaces it. Returns what is to be said.

@@ -14,6 +14,7 @@ mod tiers;
 use std::process::ExitCode;
 
 use clap::Parser;
+use steps::Failure;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Developer tasks of adit")]
@@ -40,9 +41,9 @@ fn main() -> ExitCode {
         Task::Prepare => prepare::prepare(),
         Task::Structure => structure::check(),
         Task::Bench(options) => bench::run(&options),
-        Task::Instructions(options) => instructions::run(&options).map_err(instructions::Failure::into_text),
+        Task::Instructions(options) => instructions::run(&options).map_err(Failure::into_text),
         Task::Docs(options) => docs::run(&options),
-        Task::Package(options) => package::run(&options).map_err(package::Failure::into_text),
+        Task::Package(options) => package::run(&options).map_err(Failure::into_text),
     };
     match result {
         Ok(text) => {

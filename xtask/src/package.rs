@@ -15,6 +15,7 @@ use clap::Args;
 use e2e::needs;
 
 use crate::cargo::cargo;
+use crate::steps::Failure;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -28,28 +29,6 @@ pub(crate) struct Options {
     /// find, by `CARGO_TARGET_…_LINKER`
     #[arg(long, value_name = "TRIPLE")]
     target: Option<String>,
-}
-
-/// Why there are no packages.
-pub(crate) enum Failure {
-    /// Something is missing on this machine.
-    Missing(String),
-    /// The build failed, or the program is too large.
-    Failed(String),
-}
-
-impl Failure {
-    pub(crate) fn into_text(self) -> String {
-        match self {
-            Self::Missing(text) | Self::Failed(text) => text,
-        }
-    }
-}
-
-impl From<String> for Failure {
-    fn from(text: String) -> Self {
-        Self::Failed(text)
-    }
 }
 
 /// Builds the program and packs it. Returns what was made, for people.

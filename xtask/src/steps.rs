@@ -20,6 +20,40 @@ pub(crate) enum Outcome {
     Skipped(String),
 }
 
+/// Why a task has no good result.
+pub(crate) enum Failure {
+    /// Something is missing on this machine.
+    Missing(String),
+    /// It was done, and went wrong.
+    Failed(String),
+}
+
+impl Failure {
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Missing(text) | Self::Failed(text) => text,
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::Failed(text)
+    }
+}
+
+/// Runs a task as a step, which prints what it has to say.
+pub(crate) fn task(result: Result<String, Failure>) -> Outcome {
+    match result {
+        Ok(text) => {
+            println!("{text}");
+            Outcome::Passed
+        }
+        Err(Failure::Missing(what)) => Outcome::Skipped(what),
+        Err(Failure::Failed(why)) => Outcome::Failed(why),
+    }
+}
+
 /// The steps so far.
 #[derive(Default)]
 pub(crate) struct Steps {

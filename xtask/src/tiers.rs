@@ -13,7 +13,7 @@ use crate::docs;
 use crate::instructions;
 use crate::package;
 use crate::prepare;
-use crate::steps::{Outcome, Steps, check, count, in_ci};
+use crate::steps::{Outcome, Steps, check, count, in_ci, task};
 use crate::structure;
 
 /// Options of `cargo xtask test`.
@@ -90,25 +90,10 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             "traffic",
         ]))
     });
-    step(
-        "instructions",
-        &|| match instructions::run(&instructions::Options::default()) {
-            Ok(text) => {
-                println!("{text}");
-                Outcome::Passed
-            }
-            Err(instructions::Failure::Missing(what)) => Outcome::Skipped(what),
-            Err(instructions::Failure::Failed(why)) => Outcome::Failed(why),
-        },
-    );
-    step("package", &|| match package::run(&package::Options::default()) {
-        Ok(text) => {
-            println!("{text}");
-            Outcome::Passed
-        }
-        Err(package::Failure::Missing(what)) => Outcome::Skipped(what),
-        Err(package::Failure::Failed(why)) => Outcome::Failed(why),
+    step("instructions", &|| {
+        task(instructions::run(&instructions::Options::default()))
     });
+    step("package", &|| task(package::run(&package::Options::default())));
     step("end-to-end tests", &|| count(tests(&["--package", "e2e"])));
     step("benchmark, smoke", &bench::smoke);
     let seconds = options.fuzz_seconds.unwrap_or(if in_ci() { 20 } else { 10 });
