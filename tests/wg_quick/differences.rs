@@ -183,3 +183,16 @@ fn pre_up_commands_find_the_interface_and_may_configure_it() {
     assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(7));
     assert_eq!(world.settled(), before);
 }
+
+#[test]
+fn a_pipe_that_nobody_reads_does_not_stop_the_work() {
+    let Some(world) = World::new() else { return };
+    let before = world.state();
+    world.write(&filled("Address = 10.9.0.2/24\nListenPort = 777"));
+    // The shell waits for the whole pipeline.
+    world.run(Tool::Ours, "up wg0 2>&1 | true");
+    let up = world.state();
+    assert!(up.contains("inet 10.9.0.2/24"), "{up}");
+    world.run(Tool::Ours, "down wg0 2>&1 | true");
+    assert_eq!(world.settled(), before);
+}

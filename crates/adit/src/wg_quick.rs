@@ -3,6 +3,8 @@
 //! What is made is written to a journal before it is made ([`journal`]): a failed or killed `up` is undone from there, and `down`
 //! undoes what `up` did, whatever the file says by then.
 
+#![deny(clippy::print_stderr)]
+
 mod confirm;
 mod desired;
 mod dns;
@@ -19,6 +21,8 @@ mod strip;
 mod up;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
@@ -52,6 +56,11 @@ impl From<Error> for Failure {
     }
 }
 
+/// Tells people. A terminal or a pipe that is gone does not keep the work from its end.
+fn say(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 /// Starts again by sudo, which asks for a password if it must. Returns why it could not.
 fn become_root(arguments: &[OsString]) -> String {
     let program = match std::env::current_exe() {
@@ -77,12 +86,12 @@ pub(crate) const USAGE: &str = "Usage: wg-quick [ up | down | save | strip ] [ C
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let words: Vec<Option<&str>> = arguments.iter().map(|word| word.to_str()).collect();
     if !matches!(words.as_slice(), [] | [_] | [Some("strip"), _]) && !rustix::process::geteuid().is_root() {
-        eprintln!("wg-quick: {}", become_root(arguments));
+        say(format_args!("wg-quick: {}", become_root(arguments)));
         return ExitCode::FAILURE;
     }
     let outcome = match words.as_slice() {
         [Some("-h" | "--help" | "help")] => {
-            eprintln!("{USAGE}");
+            say(USAGE);
             return ExitCode::SUCCESS;
         }
         [Some("up"), Some(what)] => file::find(what).and_then(|file| up::run(&file)),
@@ -102,14 +111,14 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         // Not for people: see `names`.
         [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),
         _ => {
-            eprintln!("{USAGE}");
+            say(USAGE);
             return ExitCode::FAILURE;
         }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { message, status }) => {
-            eprintln!("wg-quick: {message}");
+            say(format_args!("wg-quick: {message}"));
             ExitCode::from(status)
         }
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, reload};
+use super::{Failure, Outcome, reload, say};
 
 /// A change that waits to be confirmed.
 #[derive(Serialize, Deserialize)]
@@ -68,7 +68,9 @@ impl Pending {
         let started = command.spawn();
         started.map_err(|error| Failure::new(format!("cannot start what would go back: {error}")))?;
         let seconds = self.seconds;
-        eprintln!("Run `adit confirm {interface}' within {seconds} s, or everything goes back to what it was.");
+        say(format_args!(
+            "Run `adit confirm {interface}' within {seconds} s, or everything goes back to what it was."
+        ));
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use resolv_conf::Edit;
 
+use super::say;
+
 /// Debian's resolvconf goes by the names of interfaces; this list says which come first.
 const INTERFACE_ORDER: &str = "/etc/resolvconf/interface-order";
 /// There while systemd-resolved runs.
@@ -45,7 +47,9 @@ impl Dns {
     pub(super) fn wanted(interface: &str, quick: &Quick) -> Option<Self> {
         if quick.name_servers.is_empty() {
             if !quick.search_domains.is_empty() {
-                eprintln!("Warning: DNS names search domains but no server: they are not used");
+                say(format_args!(
+                    "Warning: DNS names search domains but no server: they are not used"
+                ));
             }
             return None;
         }
@@ -107,7 +111,7 @@ impl Dns {
                 self.resolvectl("domain", domains);
             }
             Manager::File(edit) => {
-                eprintln!("[#] edit /etc/resolv.conf");
+                say(format_args!("[#] edit /etc/resolv.conf"));
                 if let Err(error) = edit.make() {
                     warn(&format!("resolv.conf cannot be written: {error}"));
                 }
@@ -122,9 +126,9 @@ impl Dns {
             Manager::Resolved if interface_stays => run("resolvectl", &["revert", &self.interface], ""),
             Manager::Resolved => {}
             Manager::File(edit) => {
-                eprintln!("[#] (undo) edit /etc/resolv.conf");
+                say(format_args!("[#] (undo) edit /etc/resolv.conf"));
                 if let Err(error) = edit.undo() {
-                    eprintln!("Warning: resolv.conf is left as it is: {error}");
+                    say(format_args!("Warning: resolv.conf is left as it is: {error}"));
                 }
             }
         }
@@ -150,7 +154,7 @@ impl Dns {
 
 /// Runs a program with a text to read.
 fn run(program: &str, words: &[&str], input: &str) {
-    eprintln!("[#] {program} {}", words.join(" "));
+    say(format_args!("[#] {program} {}", words.join(" ")));
     let run = || -> io::Result<ExitStatus> {
         let mut child = Command::new(program).args(words).stdin(Stdio::piped()).spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -167,7 +171,9 @@ fn run(program: &str, words: &[&str], input: &str) {
 }
 
 fn warn(why: &str) {
-    eprintln!("Warning: {why}: the name servers of the file may NOT be in use");
+    say(format_args!(
+        "Warning: {why}: the name servers of the file may NOT be in use"
+    ));
 }
 
 /// Returns what a name must begin with to come first, `tun.` as a rule. Others than Debian's resolvconf need nothing.

@@ -11,7 +11,7 @@ use super::engine::status;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::{self, Used};
-use super::{Failure, Outcome, confirm, hooks, up};
+use super::{Failure, Outcome, confirm, hooks, say, up};
 
 pub(super) fn run(file: &File) -> Outcome {
     let interface = &file.interface;
@@ -74,7 +74,7 @@ fn delete_link(interface: &str) -> Result<(), Error> {
         Err(error) if error.is(Errno::NODEV) => return Ok(()),
         index => index?,
     };
-    eprintln!("[#] ip link delete dev {interface}");
+    say(format_args!("[#] ip link delete dev {interface}"));
     link::delete(&mut netlink, index)
 }
 

@@ -8,15 +8,15 @@ use conf::uapi::{DeviceStatus, SetRequest};
 use host::{Netlink, link, wireguard};
 use rustix::io::Errno;
 
-use super::Failure;
 use super::journal::Lock;
+use super::{Failure, say};
 
 /// Names another engine than ours.
 const ENGINE: &str = "WG_QUICK_USERSPACE_IMPLEMENTATION";
 
 /// Makes an interface.
 pub(super) fn create(interface: &str, lock: &Lock) -> Result<(), Failure> {
-    eprintln!("[#] ip link add dev {interface} type wireguard");
+    say(format_args!("[#] ip link add dev {interface} type wireguard"));
     match link::create_wireguard(&mut Netlink::open()?, interface) {
         Err(error) if error.is(Errno::OPNOTSUPP) => start(interface, lock),
         created => Ok(created?),
@@ -52,7 +52,7 @@ fn start(interface: &str, lock: &Lock) -> Result<(), Failure> {
         Some("/proc/self/exe") | None => "aditd".to_owned(),
         Some(program) => program.to_owned(),
     };
-    eprintln!("[#] {program} {interface}");
+    say(format_args!("[#] {program} {interface}"));
     let status = command.arg(interface).status();
     let status = status.map_err(|error| Failure::new(format!("cannot run {program}: {error}")))?;
     if status.success() {

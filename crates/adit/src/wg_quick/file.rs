@@ -9,7 +9,7 @@ use conf::quick::Quick;
 use conf::wg::file::{Config, Dialect, Reading};
 use zeroize::Zeroizing;
 
-use super::Failure;
+use super::{Failure, say};
 use crate::config_file;
 
 const DIRECTORY: &str = "/etc/wireguard";
@@ -78,7 +78,7 @@ impl File {
             .iter()
             .filter(|problem| problem.severity > Severity::Hint)
         {
-            eprintln!("{}:{problem}", self.path.display());
+            say(format_args!("{}:{problem}", self.path.display()));
         }
         if reading.has_errors() {
             let path = self.path.display();
@@ -96,7 +96,7 @@ impl File {
             .ok()
             .and_then(|path| Some(path.parent()?.to_owned()));
         if mode(&self.path) & directory.map_or(0, |directory| mode(&directory)) & 0o7 != 0 {
-            eprintln!("Warning: `{}' is world accessible", self.path.display());
+            say(format_args!("Warning: `{}' is world accessible", self.path.display()));
         }
     }
 }

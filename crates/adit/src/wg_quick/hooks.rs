@@ -3,13 +3,13 @@
 use std::env;
 use std::process::{Command, ExitStatus};
 
-use super::Failure;
+use super::{Failure, say};
 
 /// Runs commands one after the other, `%i` in them being the interface. The first that fails ends it.
 pub(super) fn run<'a>(interface: &str, hooks: impl IntoIterator<Item = &'a str>) -> Result<(), Failure> {
     for hook in hooks {
         let line = hook.replace("%i", interface);
-        eprintln!("[#] {line}");
+        say(format_args!("[#] {line}"));
         let status = shell(&line)?;
         if !status.success() {
             return Err(Failure {

@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::Failure;
 use super::dns::Dns;
 use super::save::Used;
+use super::{Failure, say};
 use crate::config_file;
 
 const DIRECTORY: &str = "/run/adit";
@@ -123,13 +123,13 @@ impl Journal {
     pub(super) fn step(&self, change: &Change, host: &mut Host) -> Result<(), Failure> {
         match change {
             Change::Make(item) => {
-                eprintln!("[#] {}", self.command(item));
+                say(format_args!("[#] {}", self.command(item)));
                 Ok(host.make(item)?)
             }
             // Another tunnel needs it, and gives it back its value.
             Change::Unmake(Item::ValidMark { .. }) if self.others_need_marks()? => Ok(()),
             Change::Unmake(item) => {
-                eprintln!("[#] {}", undoing(&self.command(item)));
+                say(format_args!("[#] {}", undoing(&self.command(item))));
                 Ok(host.unmake(item)?)
             }
         }

@@ -12,7 +12,7 @@ use conf::wg::value::Endpoint;
 use host::wireguard;
 
 use super::file::File;
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, say};
 use crate::wg::look_up;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -24,7 +24,10 @@ pub(super) fn known(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, SocketAddr)> {
     for (name, answer) in look_up(names) {
         match answer {
             Ok(address) => known.push((name, address)),
-            Err(failure) => eprintln!("{}: `{name}'; it is asked for again in the background", failure.reason),
+            Err(failure) => say(format_args!(
+                "{}: `{name}'; it is asked for again in the background",
+                failure.reason
+            )),
         }
     }
     known

@@ -21,7 +21,7 @@ use super::engine::{change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::Used;
-use super::{Failure, Outcome, desired, names};
+use super::{Failure, Outcome, desired, names, say};
 
 /// The way from a running tunnel to its file.
 struct Plan {
@@ -93,7 +93,7 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
         .transpose()?;
     let mut announced = plan.journal.announce(&plan.changes)?;
     if let Err(failure) = plan.apply(&mut announced) {
-        eprintln!("wg-quick: {}; going back", failure.message);
+        say(format_args!("wg-quick: {}; going back", failure.message));
         go_back(&announced, plan.journal, &plan.live)?;
         if let Some(pending) = pending {
             pending.remove()?;
@@ -220,7 +220,7 @@ impl Plan {
             announced.step(change, &mut host)?;
         }
         if !describe(&self.request, &|_| None).is_empty() {
-            eprintln!("[#] wg syncconf {interface} /dev/fd/63");
+            say(format_args!("[#] wg syncconf {interface} /dev/fd/63"));
             change(interface, &self.request)?;
         }
         for change in late {

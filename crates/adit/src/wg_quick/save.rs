@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::engine::status;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::{Failure, Outcome, confirm, down, up};
+use super::{Failure, Outcome, confirm, down, say, up};
 
 /// A file as it was when it was last used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,10 @@ pub(super) fn before_down(file: &File, journal: &mut Journal, lock: &Lock) -> Ou
     if file.text().is_ok_and(|text| used.is(&text)) {
         return save(file, Some(journal), lock);
     }
-    eprintln!("Warning: {}: what was changed at run time is lost", edited(file));
+    say(format_args!(
+        "Warning: {}: what was changed at run time is lost",
+        edited(file)
+    ));
     Ok(())
 }
 

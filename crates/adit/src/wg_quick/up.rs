@@ -15,7 +15,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::Used;
-use super::{Failure, Outcome, desired, down, hooks, names};
+use super::{Failure, Outcome, desired, down, hooks, names, say};
 
 pub(super) fn run(file: &File) -> Outcome {
     let text = file.text()?;
@@ -46,7 +46,7 @@ pub(super) fn run(file: &File) -> Outcome {
     if let Err(failure) = created.and_then(|()| up.run(config)) {
         let undo = |lock| down::undo(interface, &journal, &lock).and_then(|()| journal.remove());
         if let Err(failure) = journal::lock().and_then(undo) {
-            eprintln!("wg-quick: {}", failure.message);
+            say(format_args!("wg-quick: {}", failure.message));
         }
         return Err(failure);
     }
@@ -111,7 +111,7 @@ impl Up<'_> {
         let names = config.names();
         let addresses = names::known(&names);
         let unknown = addresses.len() < names.len();
-        eprintln!("[#] wg addconf {} /dev/fd/63", self.interface);
+        say(format_args!("[#] wg addconf {} /dev/fd/63", self.interface));
         let request = config.addconf(&addresses.into_iter().collect());
         change(self.interface, &request)?;
         Ok(unknown)
@@ -131,7 +131,7 @@ impl Up<'_> {
         self.journal.expect(items)?;
         for item in items {
             self.check_signals()?;
-            eprintln!("[#] {}", self.journal.command(item));
+            say(format_args!("[#] {}", self.journal.command(item)));
             host.make(item)?;
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Up<'_> {
     }
 
     fn set_fwmark(&self, mark: u32) -> Outcome {
-        eprintln!("[#] wg set {} fwmark {mark}", self.interface);
+        say(format_args!("[#] wg set {} fwmark {mark}", self.interface));
         let request = SetRequest {
             fwmark: Some(mark),
             ..SetRequest::default()
