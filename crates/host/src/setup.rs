@@ -178,12 +178,21 @@ impl Host {
             // What the interface had before is not known; another is set, or it goes with the interface.
             (Item::Mtu(_), _) | (_, None) => Ok(()),
         };
-        let absent = [Errno::NOENT, Errno::SRCH, Errno::ADDRNOTAVAIL, Errno::NODEV];
         match unmade {
-            Err(error) if absent.iter().any(|errno| error.is(*errno)) => Ok(()),
+            Err(error) if is_absent(item, &error) => Ok(()),
             unmade => unmade,
         }
     }
+}
+
+/// Tells whether an item could not be unmade because it is not there.
+fn is_absent(item: &Item, error: &Error) -> bool {
+    let absent = [Errno::NOENT, Errno::SRCH, Errno::ADDRNOTAVAIL, Errno::NODEV];
+    // A kernel without the family, policy routing or nf_tables has none of these.
+    let unknown = [Errno::AFNOSUPPORT, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT];
+    let may_be_unknown = matches!(item, Item::Rule(_) | Item::Firewall { .. });
+    let is_any = |list: &[Errno]| list.iter().any(|errno| error.is(*errno));
+    is_any(&absent) || may_be_unknown && is_any(&unknown)
 }
 
 /// Returns the value that the switch for marks has.
@@ -249,5 +258,26 @@ const fn version(family: Family) -> u8 {
     match family {
         Family::V4 => 4,
         Family::V6 => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_does_not_know_is_not_there() {
+        let error = |errno: Errno| Error::new("remove it", errno.into());
+        let firewall = Item::Firewall {
+            family: Family::V6,
+            mark: 1,
+            addresses: Vec::new(),
+        };
+        for errno in [Errno::AFNOSUPPORT, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT] {
+            assert!(is_absent(&firewall, &error(errno)));
+            assert!(!is_absent(&Item::Up, &error(errno)));
+        }
+        assert!(is_absent(&Item::Up, &error(Errno::NODEV)));
+        assert!(!is_absent(&firewall, &error(Errno::PERM)));
     }
 }
