@@ -179,3 +179,34 @@ fn a_reload_killed_at_any_step_is_made_up_for_by_the_next() {
     world.ok(Tool::Ours, "down wg0");
     assert_eq!(world.settled(), before);
 }
+
+#[test]
+fn an_apply_that_is_killed_goes_back_by_itself() {
+    let Some(world) = world() else { return };
+    world.write(&filled(FILES[0]));
+    world.ok(Tool::Ours, "up wg0");
+    let before = reloaded(&world);
+    world.write(&filled(FILES[1]));
+    let apply = "apply wg0 --confirm 1s";
+    let places = places(&world, apply);
+    goes_back_to(&world, &before);
+    // By then somebody watches.
+    let watched = places
+        .iter()
+        .position(|(call, _)| call.contains("clone") || call == "vfork");
+    let changing = &places[watched.unwrap() + 1..];
+    for place in changing.iter().step_by(changing.len() / 6) {
+        kill(&world, apply, place);
+        goes_back_to(&world, &before);
+    }
+}
+
+fn goes_back_to(world: &World, before: &str) {
+    for _ in 0..60 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        if reloaded(world) == before && !world.run(Tool::Ours, "confirm wg0").status.success() {
+            return;
+        }
+    }
+    panic!("it is {}, was {before}", reloaded(world));
+}

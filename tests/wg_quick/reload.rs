@@ -161,3 +161,28 @@ fn a_change_that_nobody_confirms_goes_back_and_one_that_is_confirmed_stays() {
     assert!(!world.run(Tool::Ours, "apply wg0 --confirm 1h").status.success());
     world.ok(Tool::Ours, "apply wg0 --confirm 5m");
 }
+
+#[test]
+fn what_cannot_go_back_keeps_nothing_else_from_it() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILES[2]));
+    world.ok(Tool::Ours, "up wg0");
+    let before = world.state();
+    let peers = "wg show wg0 allowed-ips";
+    let had = world.sh(peers);
+    world.write(&filled(FILES[0]));
+    world.ok(Tool::Ours, "apply wg0 --confirm 1s");
+    // By then its place is taken.
+    world.sh("ip route add 10.1.0.0/16 dev v0");
+    for _ in 0..60 {
+        if world.sh(peers) == had {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(world.sh(peers), had);
+    world.sh("ip route del 10.1.0.0/16 dev v0");
+    world.write(&filled(FILES[2]));
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(world.state(), before);
+}

@@ -27,8 +27,9 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    /// Writes down what is, before it is changed.
-    pub(super) fn write(before: Journal, live: &DeviceStatus, time: Duration) -> Result<Self, Failure> {
+    /// Writes down what is, before it is changed, and starts the process that goes back to it when the time has passed: a change that
+    /// does not come to its end goes back, too.
+    pub(super) fn begin(before: Journal, live: &DeviceStatus, time: Duration) -> Result<Self, Failure> {
         let id = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
@@ -41,6 +42,10 @@ impl Pending {
             device: Zeroizing::new(String::from_utf8_lossy(&answer).into_owned()),
         };
         journal::write(&name(pending.before.interface()), &pending)?;
+        if let Err(failure) = pending.watch() {
+            pending.remove()?;
+            return Err(failure);
+        }
         Ok(pending)
     }
 
@@ -52,8 +57,7 @@ impl Pending {
         journal::remove(&name(self.before.interface()))
     }
 
-    /// Starts the process that goes back when the time has passed.
-    pub(super) fn watch(&self) -> Outcome {
+    fn watch(&self) -> Outcome {
         let interface = self.before.interface();
         let mut command = Command::new("/proc/self/exe");
         command
@@ -66,12 +70,18 @@ impl Pending {
             .current_dir("/");
         sys::daemon::detach(&mut command);
         let started = command.spawn();
-        started.map_err(|error| Failure::new(format!("cannot start what would go back: {error}")))?;
-        let seconds = self.seconds;
+        started
+            .map(drop)
+            .map_err(|error| Failure::new(format!("cannot start what would go back: {error}")))
+    }
+
+    /// Tells people what to do.
+    pub(super) fn ask(&self) {
+        let Self { before, seconds, .. } = self;
+        let interface = before.interface();
         say(format_args!(
             "Run `adit confirm {interface}' within {seconds} s, or everything goes back to what it was."
         ));
-        Ok(())
     }
 }
 
@@ -100,8 +110,9 @@ pub(super) fn revert(interface: &str, id: &str) -> Outcome {
     let present = present.ok_or_else(|| Failure::new(format!("`{interface}' is gone")))?;
     let past = uapi::parse_answer(pending.device.as_bytes(), &zone_index);
     let past = past.map_err(|error| Failure::new(format!("what was before cannot be understood: {error}")))?;
-    reload::go_back(&present, pending.before.clone(), &past)?;
-    pending.remove()
+    let back = reload::go_back(&present, pending.before.clone(), &past);
+    pending.remove()?;
+    back
 }
 
 /// A change on top of one that may go back could not go back itself.

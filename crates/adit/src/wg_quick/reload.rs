@@ -89,37 +89,48 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
     confirm::refuse_while_pending(&file.interface)?;
     let plan = Plan::new(file, wanted)?;
     let pending = confirm
-        .map(|time| Pending::write(plan.journal.clone(), &plan.live, time))
+        .map(|time| Pending::begin(plan.journal.clone(), &plan.live, time))
         .transpose()?;
     let mut announced = plan.journal.announce(&plan.changes)?;
     if let Err(failure) = plan.apply(&mut announced) {
         say(format_args!("wg-quick: {}; going back", failure.message));
-        go_back(&announced, plan.journal, &plan.live)?;
+        let back = go_back(&announced, plan.journal, &plan.live);
         if let Some(pending) = pending {
             pending.remove()?;
         }
-        return Err(failure);
+        return back.and(Err(failure));
     }
     drop(lock);
-    if unknown {
-        names::look_up_in_background(file)?;
+    if unknown && let Err(failure) = names::look_up_in_background(file) {
+        say(format_args!("Warning: {}", failure.message));
     }
-    pending.map_or(Ok(()), |pending| pending.watch())
+    if let Some(pending) = pending {
+        pending.ask();
+    }
+    Ok(())
 }
 
 /// Makes an interface again what it was: what stood around it by the journal of `before`, keys and peers by `past`.
+///
+/// Goes on after a failure, and tells the first one at the end; what is perhaps not there any more is unsure then.
 pub(super) fn go_back(present: &Journal, mut before: Journal, past: &DeviceStatus) -> Outcome {
     let interface = present.interface();
     let mut host = Host::open(interface)?;
     let steps = changes(&present.items, &present.unsure, &before.items);
     let mut announced = present.announce(&steps)?;
+    let mut first = Ok(());
     for step in &steps {
-        announced.step(step, &mut host)?;
+        first = first.and(announced.step(step, &mut host));
     }
-    change(interface, &restore(past, &status(interface)?))?;
-    announced.set_dns(before.dns.clone())?;
+    let restored = status(interface).and_then(|now| change(interface, &restore(past, &now)));
+    first = first.and(restored).and(announced.set_dns(before.dns.clone()));
     before.dns = announced.dns;
-    before.write()
+    if first.is_err() {
+        before.items = announced.items;
+        before.unsure = announced.unsure;
+    }
+    before.write()?;
+    first
 }
 
 /// What a file wants.
