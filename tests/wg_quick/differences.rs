@@ -196,3 +196,39 @@ fn a_pipe_that_nobody_reads_does_not_stop_the_work() {
     world.run(Tool::Ours, "down wg0 2>&1 | true");
     assert_eq!(world.settled(), before);
 }
+
+#[test]
+fn commands_may_take_down_and_reload_their_own_tunnel() {
+    let Some(world) = World::new() else { return };
+    let before = world.state();
+    world.write(&filled(&format!("PostUp = wg-quick down %i\n{FULL}")));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
+    world.sh("rm -f /run/wireguard/log");
+    assert_eq!(world.settled(), before);
+    assert!(!world.run(Tool::Ours, "down wg0").status.success(), "nothing is left");
+    // What the reload makes is undone, too.
+    world.write(&filled(FULL));
+    world.sh("mv /etc/wireguard/wg0.conf /run/wireguard/next");
+    let reload = "PreDown = cp /run/wireguard/next /etc/wireguard/wg0.conf; wg-quick reload %i";
+    world.write(&filled(&format!("Address = 10.9.0.2/24\n{reload}\n")));
+    world.ok(Tool::Ours, "up wg0");
+    world.ok(Tool::Ours, "down wg0");
+    world.sh("rm -f /run/wireguard/log");
+    assert_eq!(world.settled(), before);
+}
+
+#[test]
+fn what_another_tunnel_made_in_the_same_place_stays() {
+    let Some(world) = World::new() else { return };
+    world.write_to("wg1", &filled(FULL));
+    world.ok(Tool::Ours, "up wg1");
+    world.sh("rm -f /run/wireguard/log");
+    let before = world.state();
+    // An `up` of wg0 that had written down the same rules and was killed before it made them.
+    world.sh("cd /run/adit && sed s/wg1/wg0/g wg1.json > wg0.json");
+    world.write(&filled(FULL));
+    world.ok(Tool::Ours, "down wg0");
+    world.sh("rm -f /run/wireguard/log");
+    assert_eq!(world.state(), before);
+    world.ok(Tool::Ours, "down wg1");
+}

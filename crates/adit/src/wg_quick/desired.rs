@@ -71,7 +71,16 @@ pub(super) fn routes(
         (0, Some(chosen)) => Ok(chosen),
         (mark, _) => Ok(mark),
     };
-    let mut items = setup::routes(host.netlink(), allowed, &addresses, table, &journal.items, &mut choose)?;
+    let items = setup::routes(
+        host.netlink(),
+        allowed,
+        &addresses,
+        table,
+        &journal.items,
+        &priorities(&others),
+        &mut choose,
+    );
+    let mut items = items?;
     keep_first_value(&mut items, &others);
     routes.items = items;
     Ok(routes)
@@ -98,6 +107,16 @@ fn marks(others: &[Journal]) -> Vec<u32> {
         _ => None,
     };
     items.filter_map(mark).collect()
+}
+
+/// Returns the priorities of rules of other interfaces, those that are yet to be made included.
+fn priorities(others: &[Journal]) -> Vec<u32> {
+    let items = others.iter().flat_map(|journal| &journal.items);
+    let priority = |item: &Item| match item {
+        Item::Rule(rule) => Some(rule.priority),
+        _ => None,
+    };
+    items.filter_map(priority).collect()
 }
 
 /// The value that a kernel parameter gets back is the one before the first interface that changed it.

@@ -15,14 +15,14 @@ use super::{Failure, Outcome, confirm, hooks, say, up};
 
 pub(super) fn run(file: &File) -> Outcome {
     let interface = &file.interface;
-    let mut journal = match Journal::read(interface)? {
-        Some(journal) => journal,
-        None => found(file)?,
-    };
+    let made = || Journal::read(interface)?.map_or_else(|| found(file), Ok);
+    let before = made()?;
     if up::exists(interface)? {
-        hooks::run(interface, journal.pre_down.iter().map(String::as_str))?;
+        hooks::run(interface, before.pre_down.iter().map(String::as_str))?;
     }
     let lock = journal::lock()?;
+    // A command, or somebody else meanwhile, may have changed the tunnel.
+    let mut journal = made()?;
     save::before_down(file, &mut journal, &lock)?;
     // One of a tunnel that the stock tool made is not there yet.
     journal.write()?;
@@ -49,12 +49,12 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
         }
     };
     let mut host = Host::open(interface)?;
-    let mark_is_needed = journal.others_need_marks()?;
+    let others = journal.others()?;
     for item in journal.items.iter().rev() {
         match item {
             // They go with the interface.
             Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => {}
-            Item::ValidMark { .. } if mark_is_needed => {}
+            item if journal::needed(&others, item) => {}
             Item::Rule(_) | Item::ValidMark { .. } | Item::Firewall { .. } => note(host.unmake(item)),
         }
     }

@@ -126,19 +126,12 @@ impl Journal {
                 say(format_args!("[#] {}", self.command(item)));
                 Ok(host.make(item)?)
             }
-            // Another tunnel needs it, and gives it back its value.
-            Change::Unmake(Item::ValidMark { .. }) if self.others_need_marks()? => Ok(()),
+            Change::Unmake(item) if needed(&self.others()?, item) => Ok(()),
             Change::Unmake(item) => {
                 say(format_args!("[#] {}", undoing(&self.command(item))));
                 Ok(host.unmake(item)?)
             }
         }
-    }
-
-    /// Tells whether another interface needs the kernel parameter for marks.
-    pub(super) fn others_need_marks(&self) -> Result<bool, Failure> {
-        let needs = |other: &Self| other.items.iter().any(|item| matches!(item, Item::ValidMark { .. }));
-        Ok(self.others()?.iter().any(needs))
     }
 
     /// Puts name servers to use in the place of those that are.
@@ -192,6 +185,17 @@ impl Journal {
     pub(super) fn remove(&self) -> Result<(), Failure> {
         remove(&self.interface)
     }
+}
+
+/// Tells whether one of other interfaces needs an item: the kernel parameter for marks, to which the last one gives back its value, or a
+/// rule, which one made in the place of another that was written down but not made, or went.
+pub(super) fn needed(others: &[Journal], item: &Item) -> bool {
+    let is_needed = |present: &Item| match item {
+        Item::ValidMark { .. } => matches!(present, Item::ValidMark { .. }),
+        Item::Rule(_) => present == item,
+        _ => false,
+    };
+    others.iter().any(|other| other.items.iter().any(is_needed))
 }
 
 /// Reads a value by its name; `None` if there is none.

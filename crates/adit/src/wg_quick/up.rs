@@ -44,11 +44,19 @@ pub(super) fn run(file: &File) -> Outcome {
         stop: &stop,
     };
     if let Err(failure) = created.and_then(|()| up.run(config)) {
-        let undo = |lock| down::undo(interface, &journal, &lock).and_then(|()| journal.remove());
+        let undo = |lock| match Journal::read(interface)? {
+            Some(_) => down::undo(interface, &journal, &lock).and_then(|()| journal.remove()),
+            // A command has taken it down.
+            None => Ok(()),
+        };
         if let Err(failure) = journal::lock().and_then(undo) {
             say(format_args!("wg-quick: {}", failure.message));
         }
         return Err(failure);
+    }
+    let _lock = journal::lock()?;
+    if Journal::read(interface)?.as_ref() != Some(&journal) {
+        return Err(Failure::new(format!("`{interface}' was taken down meanwhile")));
     }
     journal.complete = true;
     journal.write()

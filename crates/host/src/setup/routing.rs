@@ -48,7 +48,7 @@ pub fn free_mark(netlink: &mut Netlink, taken: &[u32]) -> Result<u32, Error> {
 ///
 /// With a `table` every route is in there. Without one routes are in the main table, if no address of the interface leads there
 /// already, and default routes in a table of their own, whose number and mark `mark` gives when one is needed. Rules that are among the
-/// `present` items stay what they are.
+/// `present` items stay what they are; new ones have none of the priorities that are `taken`.
 ///
 /// # Errors
 ///
@@ -59,6 +59,7 @@ pub fn routes(
     addresses: &[(IpAddr, Prefix)],
     table: Option<u32>,
     present: &[Item],
+    taken: &[u32],
     mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
 ) -> Result<Vec<Item>, Error> {
     let mut allowed: Vec<Prefix> = allowed.into_iter().collect();
@@ -70,7 +71,7 @@ pub fn routes(
     for prefix in allowed {
         match (table, prefix.prefix_len()) {
             (Some(table), _) => items.push(route(prefix, table)),
-            (None, 0) => items.extend(default_route(netlink, prefix, addresses, present, mark)?),
+            (None, 0) => items.extend(default_route(netlink, prefix, addresses, present, taken, mark)?),
             (None, _) if is_near(prefix) || !made.insert(prefix) => {}
             (None, _) => items.push(route(prefix, MAIN_TABLE)),
         }
@@ -90,6 +91,7 @@ fn default_route(
     prefix: Prefix,
     addresses: &[(IpAddr, Prefix)],
     present: &[Item],
+    taken: &[u32],
     mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
 ) -> Result<Vec<Item>, Error> {
     let mark = mark(netlink)?;
@@ -109,19 +111,25 @@ fn default_route(
         });
     }
     items.push(route(prefix, mark));
-    items.extend(rules(netlink, family, mark, present)?);
+    items.extend(rules(netlink, family, mark, present, taken)?);
     Ok(items)
 }
 
 /// Returns the rules of a default route: those that are there for its mark, or new ones.
-fn rules(netlink: &mut Netlink, family: Family, mark: u32, present: &[Item]) -> Result<Vec<Item>, Error> {
+fn rules(
+    netlink: &mut Netlink,
+    family: Family,
+    mark: u32,
+    present: &[Item],
+    taken: &[u32],
+) -> Result<Vec<Item>, Error> {
     let there = present.iter().find_map(|item| match item {
         Item::Rule(rule) if rule.family == family && rule.unless_fwmark == Some(mark) => Some(rule.priority),
         _ => None,
     });
     let [first, second] = match there {
         Some(second) => [second.saturating_sub(1).max(1), second],
-        None => free_priorities(netlink, family)?,
+        None => free_priorities(netlink, family, taken)?,
     };
     let rule = |priority, table| Rule {
         family,
@@ -143,10 +151,16 @@ fn rules(netlink: &mut Netlink, family: Family, mark: u32, present: &[Item]) -> 
     ])
 }
 
-/// Returns two priorities in a row before all rules but the one for local addresses, as the kernel itself gives them out.
-fn free_priorities(netlink: &mut Netlink, family: Family) -> Result<[u32; 2], Error> {
+/// Returns two priorities in a row before all rules but the one for local addresses, as the kernel itself gives them out, and before those
+/// that are taken.
+fn free_priorities(netlink: &mut Netlink, family: Family, taken: &[u32]) -> Result<[u32; 2], Error> {
     let priorities = rule::priorities(netlink, family)?;
-    let first = priorities.into_iter().filter(|&priority| priority > 0).min();
+    let first = priorities
+        .iter()
+        .chain(taken)
+        .copied()
+        .filter(|&priority| priority > 0)
+        .min();
     let before = first.unwrap_or(MAIN_RULE_PRIORITY);
     Ok([before.saturating_sub(2).max(1), before.saturating_sub(1).max(1)])
 }
