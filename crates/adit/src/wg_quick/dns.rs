@@ -119,18 +119,26 @@ impl Dns {
         }
     }
 
-    /// Takes them back, from an interface that stays or one that is gone. What goes wrong is told, and stops nothing.
-    pub(super) fn unset(&self, interface_stays: bool) {
+    /// Takes them back, from an interface that stays or one that is gone; those of `others` stay in use. What goes wrong is told, and stops
+    /// nothing.
+    pub(super) fn unset<'a>(&self, interface_stays: bool, others: impl IntoIterator<Item = &'a Self>) {
         match &self.manager {
             Manager::Resolvconf { record } => run("resolvconf", &["-d", record, "-f"], ""),
             Manager::Resolved if interface_stays => run("resolvectl", &["revert", &self.interface], ""),
             Manager::Resolved => {}
             Manager::File(edit) => {
                 say(format_args!("[#] (undo) edit /etc/resolv.conf"));
-                if let Err(error) = edit.undo() {
+                if let Err(error) = edit.undo(others.into_iter().filter_map(Self::edit)) {
                     say(format_args!("Warning: resolv.conf is left as it is: {error}"));
                 }
             }
+        }
+    }
+
+    const fn edit(&self) -> Option<&Edit> {
+        match &self.manager {
+            Manager::File(edit) => Some(edit),
+            Manager::Resolvconf { .. } | Manager::Resolved => None,
         }
     }
 

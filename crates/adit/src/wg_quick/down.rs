@@ -60,7 +60,7 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
     }
     note(delete_link(interface));
     if let Some(dns) = &journal.dns {
-        dns.unset(false);
+        dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));
     }
     match first {
         Some(error) => Err(error.into()),

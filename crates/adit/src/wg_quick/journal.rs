@@ -142,7 +142,7 @@ impl Journal {
         if let Some(dns) = self.dns.take() {
             self.dns = Some(dns.unsure());
             self.write()?;
-            dns.unset(true);
+            dns.unset(true, self.others()?.iter().filter_map(|other| other.dns.as_ref()));
             self.dns = None;
         }
         if let Some(mut dns) = wanted {

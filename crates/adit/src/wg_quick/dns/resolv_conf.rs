@@ -1,6 +1,6 @@
 //! `resolv.conf` where nobody else looks after it.
 //!
-//! What was there comes back, unless somebody has changed the file meanwhile. A copy lies beside it: after a crash of the machine
+//! What was there comes back with the last tunnel that has changed it, unless somebody has changed the file meanwhile. A copy lies beside it: after a crash of the machine
 //! the next edit, whose journal is gone, finds there what was before.
 
 use std::fs::{self, File};
@@ -66,14 +66,25 @@ impl Edit {
         write(&self.path, &self.after)
     }
 
-    pub(super) fn undo(&self) -> io::Result<()> {
-        match read(&self.path)? {
-            present if present == self.before => {}
-            Some(present) if present == self.after => match &self.before {
-                Some(before) => write(&self.path, before)?,
-                None => fs::remove_file(&self.path)?,
-            },
-            _ => return Err(io::Error::other("somebody has changed it meanwhile")),
+    /// Brings back what was there, or what one of `others`, edits of tunnels that stay up, has made of it.
+    pub(super) fn undo<'a>(&self, others: impl IntoIterator<Item = &'a Self>) -> io::Result<()> {
+        let others = others.into_iter();
+        let others: Vec<&Self> = others
+            .filter(|other| other.path == self.path && !other.after.is_empty())
+            .collect();
+        let present = read(&self.path)?;
+        let is_of = |edit: &Self| present.as_ref() == Some(&edit.after);
+        if self.after.is_empty() || others.iter().any(|other| is_of(other)) {
+            return Ok(());
+        }
+        if is_of(self) {
+            match (others.last(), &self.before) {
+                (Some(other), _) => return write(&self.path, &other.after),
+                (None, Some(before)) => write(&self.path, before)?,
+                (None, None) => fs::remove_file(&self.path)?,
+            }
+        } else if present != self.before {
+            return Err(io::Error::other("somebody has changed it meanwhile"));
         }
         match fs::remove_file(self.copy()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -149,9 +160,9 @@ mod tests {
         let path = file("back", Some(before));
         let change = edit(&path);
         assert_eq!(fs::read_to_string(&path).unwrap(), OURS);
-        change.undo().unwrap();
+        change.undo([]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
-        change.undo().unwrap();
+        change.undo([]).unwrap();
         assert_eq!(files(&path), 1);
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
@@ -160,8 +171,39 @@ mod tests {
     fn where_there_was_no_file_there_is_none_again() {
         let path = file("none", None);
         assert!(can_be_edited(&path));
-        edit(&path).undo().unwrap();
+        edit(&path).undo([]).unwrap();
         assert_eq!(files(&path), 0);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn the_servers_of_a_tunnel_that_stays_up_stay_in_use() {
+        let before = "nameserver 192.0.2.1\n";
+        for [first, second] in [["10.0.0.1", "10.0.0.2"], ["10.0.0.1", "10.0.0.1"]] {
+            for goes_first in [0, 1] {
+                let path = file("two", Some(before));
+                let edits = [first, second].map(|server| {
+                    let mut edit = Edit::of(&path);
+                    edit.prepare(&format!("nameserver {server}\n")).unwrap();
+                    edit.make().unwrap();
+                    edit
+                });
+                let [gone, stays] = [&edits[goes_first], &edits[1 - goes_first]];
+                gone.undo([stays]).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), stays.after);
+                stays.undo([]).unwrap();
+                assert_eq!(fs::read_to_string(&path).unwrap(), before);
+                assert_eq!(files(&path), 1);
+                fs::remove_dir_all(path.parent().unwrap()).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn an_edit_that_was_not_prepared_undoes_nothing() {
+        let path = file("empty", Some(""));
+        Edit::of(&path).undo([]).unwrap();
+        assert!(path.exists());
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
@@ -170,7 +212,7 @@ mod tests {
         let path = file("else", Some("nameserver 192.0.2.1\n"));
         let change = edit(&path);
         fs::write(&path, "nameserver 192.0.2.9\n").unwrap();
-        assert!(change.undo().is_err());
+        assert!(change.undo([]).is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "nameserver 192.0.2.9\n");
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
@@ -180,7 +222,7 @@ mod tests {
         let before = "nameserver 192.0.2.1\noptions rotate\n";
         let path = file("crash", Some(before));
         drop(edit(&path));
-        edit(&path).undo().unwrap();
+        edit(&path).undo([]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
         assert_eq!(files(&path), 1);
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
