@@ -161,7 +161,7 @@ fn is_gone(machine: &Debian) {
     );
     assert!(!machine.sh("iptables --list-rules").unwrap().contains("wg0"));
     assert_eq!(
-        machine.sh("ls /run/wireguard /run/adit | grep wg0 || true").unwrap(),
+        machine.sh("ls -R /run/wireguard /run/adit | grep wg0 || true").unwrap(),
         ""
     );
 }

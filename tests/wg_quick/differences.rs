@@ -218,6 +218,17 @@ fn commands_may_take_down_and_reload_their_own_tunnel() {
 }
 
 #[test]
+fn the_same_name_is_another_tunnel_in_another_network_namespace() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled("Address = 10.9.0.2/24\nDNS = 10.9.0.1"));
+    world.ok(Tool::Ours, "up wg0");
+    let before = world.state();
+    assert!(!world.elsewhere("down wg0").status.success());
+    assert_eq!(world.state(), before);
+    world.ok(Tool::Ours, "down wg0");
+}
+
+#[test]
 fn what_another_tunnel_made_in_the_same_place_stays() {
     let Some(world) = World::new() else { return };
     world.write_to("wg1", &filled(FULL));
@@ -225,7 +236,7 @@ fn what_another_tunnel_made_in_the_same_place_stays() {
     world.sh("rm -f /run/wireguard/log");
     let before = world.state();
     // An `up` of wg0 that had written down the same rules and was killed before it made them.
-    world.sh("cd /run/adit && sed s/wg1/wg0/g wg1.json > wg0.json");
+    world.sh("cd /run/adit/netns-* && sed s/wg1/wg0/g wg1.json > wg0.json");
     world.write(&filled(FULL));
     world.ok(Tool::Ours, "down wg0");
     world.sh("rm -f /run/wireguard/log");

@@ -70,7 +70,7 @@ fn kill(world: &World, words: &str, (call, number): &Place) {
 /// Whether there is something for `down`.
 fn is_left(world: &World) -> bool {
     !world
-        .sh("ls -d /run/adit/wg0.json /sys/class/net/wg0 2> /dev/null; true")
+        .sh("ls -d /run/adit/*/wg0.json /sys/class/net/wg0 2> /dev/null; true")
         .is_empty()
 }
 

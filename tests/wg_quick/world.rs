@@ -96,6 +96,12 @@ impl World {
         self.line(&line).output().unwrap()
     }
 
+    /// Runs ours in another network namespace on the same machine.
+    pub(crate) fn elsewhere(&self, words: &str) -> Output {
+        let line = format!("unshare --net {}/wg-quick {words}", self.folder);
+        self.line(&line).output().unwrap()
+    }
+
     /// Waits for commands whose caller was killed; engines, and what starts them, may go on.
     pub(crate) fn commands_end(&self) {
         let adit = std::fs::canonicalize(needs::adit()).unwrap();

@@ -82,7 +82,8 @@ fn delete_link(interface: &str) -> Result<(), Error> {
 fn found(file: &File) -> Result<Journal, Failure> {
     let interface = &file.interface;
     let names = wireguard::interfaces().map_err(|error| Failure::new(format!("cannot list interfaces: {error}")))?;
-    if !names.contains(interface) {
+    // The socket of an engine may be in sight from another network namespace.
+    if !names.contains(interface) || !up::exists(interface)? {
         return Err(Failure::new(format!("`{interface}' is not a WireGuard interface")));
     }
     let text = file.text()?;

@@ -2,11 +2,13 @@
 //!
 //! An item is written down before it is made; unmaking one that was not made does nothing. While a `reload` goes on, what it makes
 //! and unmakes is written down as unsure.
+//!
+//! Each network namespace has a folder: the same name is another interface there, and `/run` is often shared.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use host::setup::{Change, Host, Item, changed};
@@ -67,7 +69,7 @@ impl Journal {
             .as_ref()
             .is_some_and(|journal| journal.version != VERSION || journal.interface != interface)
         {
-            return Err(failure("understand", &path(interface), &"it is of another program"));
+            return Err(failure("understand", &path(interface)?, &"it is of another program"));
         }
         Ok(journal)
     }
@@ -79,9 +81,10 @@ impl Journal {
 
     /// Reads those of all other interfaces.
     pub(super) fn others(&self) -> Result<Vec<Self>, Failure> {
-        let entries = match fs::read_dir(DIRECTORY) {
+        let directory = directory()?;
+        let entries = match fs::read_dir(&directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(|error| failure("read", Path::new(DIRECTORY), &error))?,
+            entries => entries.map_err(|error| failure("read", &directory, &error))?,
         };
         let names = entries
             .flatten()
@@ -200,7 +203,7 @@ pub(super) fn needed(others: &[Journal], item: &Item) -> bool {
 
 /// Reads a value by its name; `None` if there is none.
 pub(super) fn read<T: DeserializeOwned>(name: &str) -> Result<Option<T>, Failure> {
-    let path = path(name);
+    let path = path(name)?;
     let text = match config_file::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text.map_err(|error| failure("read", &path, &error))?,
@@ -211,7 +214,7 @@ pub(super) fn read<T: DeserializeOwned>(name: &str) -> Result<Option<T>, Failure
 
 /// Writes a value in place of the one before, or leaves that.
 pub(super) fn write(name: &str, value: &impl Serialize) -> Result<(), Failure> {
-    let path = path(name);
+    let path = path(name)?;
     let temporary = path.with_extension("json.new");
     let text = serde_json::to_vec(value).map_err(|error| failure("write", &path, &error))?;
     let text = Zeroizing::new(text);
@@ -228,7 +231,7 @@ pub(super) fn write(name: &str, value: &impl Serialize) -> Result<(), Failure> {
 
 /// Removes a value, if there is one.
 pub(super) fn remove(name: &str) -> Result<(), Failure> {
-    let path = path(name);
+    let path = path(name)?;
     match fs::remove_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(|error| failure("remove", &path, &error)),
@@ -257,8 +260,9 @@ impl Lock {
 }
 
 pub(super) fn lock() -> Result<Lock, Failure> {
-    let directory = fs::DirBuilder::new().recursive(true).mode(0o700).create(DIRECTORY);
-    directory.map_err(|error| failure("make", Path::new(DIRECTORY), &error))?;
+    let directory = directory()?;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+    made.map_err(|error| failure("make", &directory, &error))?;
     let path = Path::new(DIRECTORY).join("lock");
     let open = OpenOptions::new()
         .create(true)
@@ -271,8 +275,15 @@ pub(super) fn lock() -> Result<Lock, Failure> {
     Ok(Lock(file))
 }
 
-fn path(name: &str) -> PathBuf {
-    Path::new(DIRECTORY).join(format!("{name}.json"))
+fn path(name: &str) -> Result<PathBuf, Failure> {
+    Ok(directory()?.join(format!("{name}.json")))
+}
+
+/// Returns the folder of the network namespace that this program is in.
+fn directory() -> Result<PathBuf, Failure> {
+    let namespace = Path::new("/proc/self/ns/net");
+    let data = fs::metadata(namespace).map_err(|error| failure("find", namespace, &error))?;
+    Ok(Path::new(DIRECTORY).join(format!("netns-{}", data.ino())))
 }
 
 fn failure(what: &str, path: &Path, why: &dyn std::fmt::Display) -> Failure {
