@@ -138,13 +138,7 @@ fn a_change_that_nobody_confirms_goes_back_and_one_that_is_confirmed_stays() {
         !world.run(Tool::Ours, "reload wg0").status.success(),
         "a change on top of one that may go back"
     );
-    for _ in 0..60 {
-        if world.state() == before {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    assert_eq!(world.state(), before);
+    world.becomes(&before, World::state);
     assert!(
         !world.run(Tool::Ours, "confirm wg0").status.success(),
         "there is nothing to confirm"
@@ -174,13 +168,7 @@ fn what_cannot_go_back_keeps_nothing_else_from_it() {
     world.ok(Tool::Ours, "apply wg0 --confirm 1s");
     // By then its place is taken.
     world.sh("ip route add 10.1.0.0/16 dev v0");
-    for _ in 0..60 {
-        if world.sh(peers) == had {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    assert_eq!(world.sh(peers), had);
+    world.becomes(&had, |world| world.sh(peers));
     world.sh("ip route del 10.1.0.0/16 dev v0");
     world.write(&filled(FILES[2]));
     world.ok(Tool::Ours, "reload wg0");

@@ -4,7 +4,7 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use e2e::{Side, engine, needs};
+use e2e::{Side, command, engine, needs};
 
 /// Which tool, and what runs the interface for the stock one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,13 @@ impl World {
     pub(crate) fn elsewhere(&self, words: &str) -> Output {
         let line = format!("unshare --net {}/wg-quick {words}", self.folder);
         self.line(&line).output().unwrap()
+    }
+
+    /// Waits until something that is to be seen is what is expected.
+    pub(crate) fn becomes(&self, expected: &str, seen: impl Fn(&Self) -> String) {
+        let look = || (seen(self) == expected).then_some(()).ok_or_else(String::new);
+        let _ = command::until(Duration::from_secs(6), look);
+        assert_eq!(seen(self), expected);
     }
 
     /// Waits for commands whose caller was killed; engines, and what starts them, may go on.

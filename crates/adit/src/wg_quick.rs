@@ -18,6 +18,7 @@ mod names;
 mod reload;
 mod save;
 mod strip;
+mod temporary;
 mod up;
 
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use host::Netlink;
 use host::address::{self, InterfaceAddress};
 use host::setup::{self, Host, Item};
 
-use super::journal::Journal;
+use super::journal::{self, Journal};
 use super::{Failure, mtu};
 
 /// The addresses of the interface.
@@ -101,33 +101,28 @@ fn all_addresses(quick: &Quick, journal: &Journal, host: &mut Host) -> Result<Ve
 
 /// Returns the marks of other interfaces that are up.
 fn marks(others: &[Journal]) -> Vec<u32> {
-    let items = others.iter().flat_map(|journal| &journal.items);
     let mark = |item: &Item| match item {
         Item::Firewall { mark, .. } => Some(*mark),
         _ => None,
     };
-    items.filter_map(mark).collect()
+    journal::items(others).filter_map(mark).collect()
 }
 
 /// Returns the priorities of rules of other interfaces, those that are yet to be made included.
 fn priorities(others: &[Journal]) -> Vec<u32> {
-    let items = others.iter().flat_map(|journal| &journal.items);
     let priority = |item: &Item| match item {
         Item::Rule(rule) => Some(rule.priority),
         _ => None,
     };
-    items.filter_map(priority).collect()
+    journal::items(others).filter_map(priority).collect()
 }
 
 /// The value that a kernel parameter gets back is the one before the first interface that changed it.
 fn keep_first_value(items: &mut [Item], others: &[Journal]) {
-    let first = others
-        .iter()
-        .flat_map(|journal| &journal.items)
-        .find_map(|item| match item {
-            Item::ValidMark { before } => Some(before.clone()),
-            _ => None,
-        });
+    let first = journal::items(others).find_map(|item| match item {
+        Item::ValidMark { before } => Some(before.clone()),
+        _ => None,
+    });
     for item in items {
         if let (Item::ValidMark { before }, Some(first)) = (item, &first) {
             before.clone_from(first);

@@ -47,9 +47,7 @@ impl Dns {
     pub(super) fn wanted(interface: &str, quick: &Quick) -> Option<Self> {
         if quick.name_servers.is_empty() {
             if !quick.search_domains.is_empty() {
-                say(format_args!(
-                    "Warning: DNS names search domains but no server: they are not used"
-                ));
+                say("Warning: DNS names search domains but no server: they are not used");
             }
             return None;
         }
@@ -111,7 +109,7 @@ impl Dns {
                 self.resolvectl("domain", domains);
             }
             Manager::File(edit) => {
-                say(format_args!("[#] edit /etc/resolv.conf"));
+                say("[#] edit /etc/resolv.conf");
                 if let Err(error) = edit.make() {
                     warn(&format!("resolv.conf cannot be written: {error}"));
                 }
@@ -127,7 +125,7 @@ impl Dns {
             Manager::Resolved if interface_stays => run("resolvectl", &["revert", &self.interface], ""),
             Manager::Resolved => {}
             Manager::File(edit) => {
-                say(format_args!("[#] (undo) edit /etc/resolv.conf"));
+                say("[#] (undo) edit /etc/resolv.conf");
                 if let Err(error) = edit.undo(others.into_iter().filter_map(Self::edit)) {
                     say(format_args!("Warning: resolv.conf is left as it is: {error}"));
                 }

@@ -2,22 +2,21 @@
 
 use conf::quick::Stage;
 use host::setup::{Host, Item};
-use host::wireguard;
 use host::{Error, Family, Netlink, link, route, rule};
 use rustix::io::Errno;
 
 use super::dns::Dns;
-use super::engine::status;
+use super::engine::{self, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::{self, Used};
-use super::{Failure, Outcome, confirm, hooks, say, up};
+use super::{Failure, Outcome, confirm, hooks, say};
 
 pub(super) fn run(file: &File) -> Outcome {
     let interface = &file.interface;
     let made = || Journal::read(interface)?.map_or_else(|| found(file), Ok);
     let before = made()?;
-    if up::exists(interface)? {
+    if engine::exists(interface)? {
         hooks::run(interface, before.pre_down.iter().map(String::as_str))?;
     }
     let lock = journal::lock()?;
@@ -81,11 +80,7 @@ fn delete_link(interface: &str) -> Result<(), Error> {
 /// Returns what the stock tool made around an interface; commands and servers are those that the file names now.
 fn found(file: &File) -> Result<Journal, Failure> {
     let interface = &file.interface;
-    let names = wireguard::interfaces().map_err(|error| Failure::new(format!("cannot list interfaces: {error}")))?;
-    // The socket of an engine may be in sight from another network namespace.
-    if !names.contains(interface) || !up::exists(interface)? {
-        return Err(Failure::new(format!("`{interface}' is not a WireGuard interface")));
-    }
+    engine::must_exist(interface)?;
     let text = file.text()?;
     let (_, quick) = file.understand(&text)?;
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();

@@ -23,6 +23,24 @@ pub(super) fn create(interface: &str, lock: &Lock) -> Result<(), Failure> {
     }
 }
 
+/// Tells whether there is an interface of that name, of any kind.
+pub(super) fn exists(interface: &str) -> Result<bool, Failure> {
+    match link::index(&mut Netlink::open()?, interface) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is(Errno::NODEV) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Fails unless there is a WireGuard interface of that name. The socket of an engine alone may be in sight from another network namespace.
+pub(super) fn must_exist(interface: &str) -> Result<(), Failure> {
+    let names = wireguard::interfaces().map_err(|error| Failure::new(format!("cannot list interfaces: {error}")))?;
+    if names.iter().any(|name| name == interface) && exists(interface)? {
+        return Ok(());
+    }
+    Err(Failure::new(format!("`{interface}' is not a WireGuard interface")))
+}
+
 /// Reads all that an interface tells.
 pub(super) fn status(interface: &str) -> Result<DeviceStatus, Failure> {
     let status = wireguard::open(interface).and_then(|mut device| device.status());

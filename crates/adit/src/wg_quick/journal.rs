@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::dns::Dns;
 use super::save::Used;
+use super::temporary::Temporary;
 use super::{Failure, say};
 use crate::config_file;
 
@@ -129,7 +130,7 @@ impl Journal {
                 say(format_args!("[#] {}", self.command(item)));
                 Ok(host.make(item)?)
             }
-            Change::Unmake(item) if needed(&self.others()?, item) => Ok(()),
+            Change::Unmake(item @ (Item::Rule(_) | Item::ValidMark { .. })) if needed(&self.others()?, item) => Ok(()),
             Change::Unmake(item) => {
                 say(format_args!("[#] {}", undoing(&self.command(item))));
                 Ok(host.unmake(item)?)
@@ -198,7 +199,12 @@ pub(super) fn needed(others: &[Journal], item: &Item) -> bool {
         Item::Rule(_) => present == item,
         _ => false,
     };
-    others.iter().any(|other| other.items.iter().any(is_needed))
+    items(others).any(is_needed)
+}
+
+/// Returns what several interfaces have.
+pub(super) fn items(journals: &[Journal]) -> impl Iterator<Item = &Item> {
+    journals.iter().flat_map(|journal| &journal.items)
 }
 
 /// Reads a value by its name; `None` if there is none.
@@ -215,16 +221,13 @@ pub(super) fn read<T: DeserializeOwned>(name: &str) -> Result<Option<T>, Failure
 /// Writes a value in place of the one before, or leaves that.
 pub(super) fn write(name: &str, value: &impl Serialize) -> Result<(), Failure> {
     let path = path(name)?;
-    let temporary = path.with_extension("json.new");
     let text = serde_json::to_vec(value).map_err(|error| failure("write", &path, &error))?;
     let text = Zeroizing::new(text);
     let write = || -> io::Result<()> {
-        let _ = fs::remove_file(&temporary);
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
+        let mut temporary = Temporary::create(path.with_extension("json.new"))?;
+        temporary.file.write_all(&text)?;
+        temporary.file.sync_all()?;
+        temporary.rename(&path)
     };
     write().map_err(|error| failure("write", &path, &error))
 }

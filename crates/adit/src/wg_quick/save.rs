@@ -9,15 +9,15 @@ use std::net::IpAddr;
 use conf::prefix::Prefix;
 use conf::quick::{Address, Quick};
 use conf::wg::file::edit::{Live, edit};
-use host::wireguard::{self, endpoint_text};
+use host::wireguard::endpoint_text;
 use host::{Netlink, address, link};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::engine::status;
+use super::engine::{self, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::{Failure, Outcome, confirm, down, say, up};
+use super::{Failure, Outcome, confirm, down, say};
 
 /// A file as it was when it was last used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,10 +48,7 @@ fn digest(text: &[u8]) -> Vec<u8> {
 pub(super) fn run(file: &File) -> Outcome {
     let lock = journal::lock()?;
     let interface = &file.interface;
-    let names = wireguard::interfaces().map_err(|error| Failure::new(format!("cannot list interfaces: {error}")))?;
-    if !names.contains(interface) {
-        return Err(Failure::new(format!("`{interface}' is not a WireGuard interface")));
-    }
+    engine::must_exist(interface)?;
     confirm::refuse_while_pending(interface)?;
     let mut journal = Journal::read(interface)?;
     if journal.as_ref().is_some_and(|journal| !journal.complete) {
@@ -66,7 +63,7 @@ pub(super) fn before_down(file: &File, journal: &mut Journal, lock: &Lock) -> Ou
     let Some(used) = journal.file.as_ref().filter(|used| used.save_config) else {
         return Ok(());
     };
-    if !journal.complete || !up::exists(&file.interface)? {
+    if !journal.complete || !engine::exists(&file.interface)? {
         return Ok(());
     }
     if file.text().is_ok_and(|text| used.is(&text)) {

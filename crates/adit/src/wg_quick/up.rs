@@ -7,8 +7,6 @@ use conf::quick::{Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
 use host::setup::{Host, Item};
-use host::{Netlink, link};
-use rustix::io::Errno;
 
 use super::dns::Dns;
 use super::engine::{self, change, status};
@@ -23,7 +21,7 @@ pub(super) fn run(file: &File) -> Outcome {
     let stop = stop_on_signals()?;
     let interface = &file.interface;
     let lock = journal::lock()?;
-    if exists(interface)? {
+    if engine::exists(interface)? {
         return Err(Failure::new(format!("`{interface}' already exists")));
     }
     // What a killed `up` or a vanished engine left.
@@ -60,15 +58,6 @@ pub(super) fn run(file: &File) -> Outcome {
     }
     journal.complete = true;
     journal.write()
-}
-
-/// Tells whether there is an interface of that name, of any kind.
-pub(super) fn exists(interface: &str) -> Result<bool, Failure> {
-    match link::index(&mut Netlink::open()?, interface) {
-        Ok(_) => Ok(true),
-        Err(error) if error.is(Errno::NODEV) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Returns a flag that a signal to end sets; what was made can then be undone.

@@ -3,12 +3,14 @@
 //! What was there comes back with the last tunnel that has changed it, unless somebody has changed the file meanwhile. A copy lies beside it: after a crash of the machine
 //! the next edit, whose journal is gone, finds there what was before.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use super::super::temporary::Temporary;
 
 /// Where the C library looks for it.
 pub(super) const PATH: &str = "/etc/resolv.conf";
@@ -106,21 +108,13 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 
 /// Writes the whole file or nothing; in place only where it is a mount, as in containers.
 fn write(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("conf.adit");
-    let replace = || -> io::Result<()> {
-        let _ = fs::remove_file(&temporary);
-        let mut file = File::create_new(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        // Everybody resolves names.
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    match replace() {
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
-            fs::remove_file(&temporary)?;
-            fs::write(path, text)
-        }
+    let mut temporary = Temporary::create(path.with_extension("conf.adit"))?;
+    temporary.file.write_all(text.as_bytes())?;
+    // Everybody resolves names.
+    temporary.file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    temporary.file.sync_all()?;
+    match temporary.rename(path) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => fs::write(path, text),
         replaced => replaced,
     }
 }

@@ -1,10 +1,11 @@
 //! Another text for a file, in one step: whoever looks, whenever the machine stops, finds the one or the other, whole.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
+use std::path::Path;
 
+use super::super::temporary::Temporary;
 use crate::config_file;
 
 /// Replaces a file, whose text is `before`, and keeps its mode and owner. Of a symbolic link, the file that it leads to is replaced.
@@ -42,49 +43,10 @@ pub(super) fn replace(path: &Path, before: &[u8], text: &[u8]) -> io::Result<()>
     File::open(directory)?.sync_all()
 }
 
-/// A file that goes unless it gets another name.
-struct Temporary {
-    path: PathBuf,
-    file: File,
-    is_renamed: bool,
-}
-
-impl Temporary {
-    fn create(path: PathBuf) -> io::Result<Self> {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        Ok(Self {
-            path,
-            file,
-            is_renamed: false,
-        })
-    }
-
-    fn rename(mut self, path: &Path) -> io::Result<()> {
-        fs::rename(&self.path, path)?;
-        self.is_renamed = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.is_renamed {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     /// A folder that goes with the test.
     struct Folder(PathBuf);

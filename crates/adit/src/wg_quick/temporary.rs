@@ -1,0 +1,48 @@
+//! Files that are written under another name first: whoever looks finds the old one or the new one, whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// A file that goes unless it gets another name.
+pub(super) struct Temporary {
+    path: PathBuf,
+    pub(super) file: File,
+    is_renamed: bool,
+}
+
+impl Temporary {
+    /// Makes it, for this user only; what a killed program left at the path is cleared away.
+    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        Ok(Self {
+            path,
+            file,
+            is_renamed: false,
+        })
+    }
+
+    /// Gives it its name, in place of a file that has it.
+    pub(super) fn rename(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.is_renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.is_renamed {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
