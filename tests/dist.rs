@@ -40,7 +40,7 @@ impl Machine {
             Fake::start(&side, "f0", &format!("{}errno=0\n\n", peers.concat())),
             Fake::start(&side, "f1", "errno=0\n\n"),
         ];
-        let links = [engine::link("wg"), engine::link("adit")];
+        let links = ["wg", "wg-quick", "adit", "aditd"].map(engine::link);
         let folder = links[0].parent().unwrap().to_string_lossy().into_owned();
         Some(Machine {
             side,
