@@ -2,6 +2,8 @@
 
 #[path = "wg_quick/differences.rs"]
 mod differences;
+#[path = "wg_quick/firewall.rs"]
+mod firewall;
 #[path = "wg_quick/kills.rs"]
 mod kills;
 #[path = "wg_quick/reload.rs"]

@@ -26,7 +26,7 @@ const FILES: [&str; 2] = [
     "Address = 10.9.0.2/24, 10.8.0.2/24, fd09::2/64\nListenPort = 777\nFwMark = 0x88\nDNS = 10.9.0.1, corp.example\n\
      PostUp = ip route replace blackhole 198.51.100.0/24\nPreDown = wg show %i\nPostDown = ip route flush 198.51.100.0/24\n\
      [Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0, 10.1.0.0/16, fd01::/16\n",
-    "Address = 10.9.0.3/24, fd09::3/64, fd09::4/64\nListenPort = 778\nDNS = 10.9.0.9\nMTU = 1300\nFwMark = 0x99\n\
+    "Address = 10.9.0.3/24, fd09::3/64, fd09::4/64\nListenPort = 778\nDNS = 10.9.0.9\nMTU = 1300\nFwMark = 0x99\nGateway = true\nKillSwitch = lan\n\
      PostUp = ip route replace blackhole 198.51.100.0/24\nPreDown = wg show %i\nPostDown = ip route flush 198.51.100.0/24\n\
      [Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, 10.1.0.0/16, 10.2.0.0/16\n\
      [Peer]\nPublicKey = {B}\nAllowedIPs = ::/0\nEndpoint = 192.0.2.9:5\n",

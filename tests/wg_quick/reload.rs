@@ -3,7 +3,7 @@
 use super::filled;
 use super::world::{Tool, World};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "Address = 10.9.0.2/24\nListenPort = 777",
     "Address = 10.9.0.3/24, fd09::2/64\nListenPort = 777\nMTU = 1300",
     "Address = 10.9.0.2/24\nListenPort = 778\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16, fd01::/16",
@@ -13,6 +13,7 @@ const FILES: [&str; 9] = [
     "Address = 10.9.0.2/24\nListenPort = 777\nTable = 1234\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, 10.1.0.0/16",
     "Address = 10.9.0.2/24\nListenPort = 777\nTable = off\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, 10.1.0.0/16",
     "Address = fd09::2/64\nListenPort = 777\n[Peer]\nPublicKey = {B}\nAllowedIPs = ::/0\nEndpoint = 192.0.2.9:5",
+    "Address = 10.9.0.2/24, fd09::2/64\nListenPort = 777\nGateway = true\nKillSwitch = lan\n[Peer]\nPublicKey = {A}\nAllowedIPs = ::/0, 10.1.0.0/16",
 ];
 
 /// The state without what `reload` leaves alone: the mark that the file does not name, and the order of allowed IPs.
@@ -45,7 +46,7 @@ fn a_reloaded_tunnel_is_the_one_that_the_file_makes_anew() {
         .collect();
     let world = World::new().unwrap();
     let nothing = world.state();
-    for (first, step) in [(0, 1), (4, 2), (2, 4), (8, 7)] {
+    for (first, step) in [(0, 1), (4, 3), (2, 7), (8, 9)] {
         world.write(&filled(FILES[first]));
         world.ok(Tool::Ours, "up wg0");
         for number in (0..FILES.len()).map(|n| (first + n * step) % FILES.len()) {

@@ -43,7 +43,8 @@ const STATE: &str = "
 ip -o addr show dev wg0 2>&1 | awk '{print $3, $4}' | grep -v fe80
 ip -o link show wg0 2>&1 | grep -oE 'mtu [0-9]+|[<,]UP[>,]|does not exist'
 for v in 4 6; do echo v$v; ip -$v rule; ip -$v route show table all | grep -v fe80 | sort; done
-for f in ip ip6; do nft list table $f wg-quick-wg0 2>&1 | grep -v fe80; done
+for f in ip ip6 inet; do nft list ruleset $f | grep -v fe80; done
+for f in ipv4/ip_forward ipv6/conf/all/forwarding; do echo $f $(cat /proc/sys/net/$f); done
 wg show wg0 dump 2>&1 | sed 's/^\\([^\\t]*\\t[^\\t]*\\t\\)[3-6][0-9]\\{4\\}\\t/\\1random\\t/' | sed 's/\\t[0-9]*\\t[0-9]*\\(\\t[0-9a-z]*\\)$/\\1/' | sort
 cat /proc/sys/net/ipv4/conf/all/src_valid_mark
 cat /run/wireguard/log 2>/dev/null
@@ -75,6 +76,21 @@ impl World {
     pub(crate) fn write_to(&self, interface: &str, file: &str) {
         let path = format!("/proc/{}/root/etc/wireguard/{interface}.conf", self.side.pid());
         std::fs::write(path, file).unwrap();
+    }
+
+    pub(crate) fn side(&self) -> &Side {
+        &self.side
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.side.pid()
+    }
+
+    /// The processes that run our program.
+    pub(crate) fn engines(&self) -> Vec<u32> {
+        let mut all = self.side.processes();
+        all.retain(is_ours);
+        all
     }
 
     /// Runs `wg-quick` with words.
@@ -111,9 +127,8 @@ impl World {
 
     /// Waits for commands whose caller was killed; engines, and what starts them, may go on.
     pub(crate) fn commands_end(&self) {
-        let adit = std::fs::canonicalize(needs::adit()).unwrap();
-        let is_other = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program != adit);
-        while self.side.processes().iter().any(is_other) {
+        let is_there = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+        while self.side.processes().iter().any(|pid| !is_ours(pid) && is_there(pid)) {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -170,4 +185,10 @@ impl World {
         }
         self.state().replace("\n1\n", "\n0\n")
     }
+}
+
+/// Whether a process runs our program.
+fn is_ours(pid: &u32) -> bool {
+    let adit = std::fs::canonicalize(needs::adit()).unwrap();
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program == adit)
 }

@@ -130,12 +130,13 @@ fn tests(selection: &[&str]) -> Command {
     } else {
         &["test", "--no-fail-fast", "--lib", "--bins", "--tests"]
     };
-    let one_by_one: &[&str] = if nextest || selection.contains(&"--workspace") {
-        &[]
-    } else {
-        &["--", "--test-threads=1"]
+    // End-to-end tests run one at a time; nextest has two more groups beside them (`.config/nextest.toml`).
+    let threads: &[&str] = match (nextest, selection.contains(&"--workspace")) {
+        (_, true) => &[],
+        (true, false) => &["--test-threads=3"],
+        (false, false) => &["--", "--test-threads=1"],
     };
-    cargo([runner, selection, one_by_one].concat())
+    cargo([runner, selection, threads].concat())
 }
 
 fn fuzz_targets() -> Vec<String> {

@@ -25,6 +25,22 @@ pub struct Quick {
     pub hooks: Vec<(Stage, At<String>)>,
     /// Whether the state is written to the file when the interface goes down.
     pub save_config: bool,
+    /// Whether the peers reach other networks through this machine. Of adit, not of the stock tool, as is what follows.
+    pub gateway: bool,
+    /// Whether packets leave this machine by the tunnel only.
+    pub kill_switch: KillSwitch,
+}
+
+/// Whether packets leave a machine by its tunnel only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KillSwitch {
+    /// They leave by any interface.
+    #[default]
+    Off,
+    /// They leave by the tunnel only.
+    On,
+    /// They leave by the tunnel, or for the local network.
+    OnButLocal,
 }
 
 /// An address of the interface.
@@ -116,10 +132,21 @@ impl Quick {
                 return Ok(());
             }
             QuickKey::SaveConfig => {
-                self.save_config = match value {
-                    value if value.eq_ignore_ascii_case("true") => true,
-                    value if value.eq_ignore_ascii_case("false") => false,
-                    _ => return Err(wrong(at, "SaveConfig", &"expected true or false")),
+                let expected = "expected true or false";
+                self.save_config = truth(value).ok_or_else(|| wrong(at, "SaveConfig", &expected))?;
+                return Ok(());
+            }
+            QuickKey::Gateway => {
+                let expected = "expected true or false";
+                self.gateway = truth(value).ok_or_else(|| wrong(at, "Gateway", &expected))?;
+                return Ok(());
+            }
+            QuickKey::KillSwitch => {
+                self.kill_switch = match truth(value) {
+                    Some(true) => KillSwitch::On,
+                    Some(false) => KillSwitch::Off,
+                    None if value.eq_ignore_ascii_case("lan") => KillSwitch::OnButLocal,
+                    None => return Err(wrong(at, "KillSwitch", &"expected true, false or lan")),
                 };
                 return Ok(());
             }
@@ -171,6 +198,14 @@ fn table(at: Position, value: &str) -> Result<Table, Problem> {
     }
 }
 
+fn truth(value: &str) -> Option<bool> {
+    match value {
+        value if value.eq_ignore_ascii_case("true") => Some(true),
+        value if value.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
 /// A domain goes to a resolver's file: it must not bring other words or lines along.
 fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-._~".contains(&c))
@@ -210,7 +245,8 @@ mod tests {
     fn every_key_of_wg_quick_is_read() {
         let (quick, problems) = read(
             "Address = 10.0.0.2/24, fd00::2/64 10.0.0.3\nAddress=fd00::3\nDNS = 1.1.1.1,corp.example fd00::53\nMTU = 1420\n\
-             Table = 1234\nPostUp = iptables -A x -o %i # not a comment\nPreDown = a\nPostUp = b\nSaveConfig = True\n",
+             Table = 1234\nPostUp = iptables -A x -o %i # not a comment\nPreDown = a\nPostUp = b\nSaveConfig = True\n\
+             Gateway = true\nKillSwitch = LAN\n",
         );
         assert_eq!(problems, [""; 0]);
         let addresses: Vec<_> = quick
@@ -233,7 +269,8 @@ mod tests {
         assert_eq!(quick.table, Table::Number(1234));
         let post_up: Vec<_> = quick.hooks(Stage::PostUp).collect();
         assert_eq!(post_up, ["iptables -A x -o %i # not a comment", "b"]);
-        assert!(quick.save_config);
+        assert!(quick.save_config && quick.gateway);
+        assert_eq!(quick.kill_switch, KillSwitch::OnButLocal);
     }
 
     #[test]
@@ -265,6 +302,8 @@ mod tests {
                 "2:9 Table: expected auto, off, or the number or name of a table",
             ),
             ("SaveConfig = yes", "2:14 SaveConfig: expected true or false"),
+            ("Gateway = 1", "2:11 Gateway: expected true or false"),
+            ("KillSwitch = wlan", "2:14 KillSwitch: expected true, false or lan"),
         ] {
             assert_eq!(read(line).1, [problem]);
         }

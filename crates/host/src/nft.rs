@@ -1,10 +1,13 @@
 //! nftables over netlink, without the program `nft`: whole tables, put in place in one step.
 //!
 //! A [`Table`] is a value; [`Nftables::replace`] makes the kernel's the same. What an interface needs is put together in
-//! [`tunnel`].
+//! [`tunnel`], [`kill_switch`] and [`gateway`], each a table of its own beside those of other programs.
 
 mod expression;
+pub mod gateway;
+pub mod kill_switch;
 mod message;
+mod name;
 pub mod tunnel;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE};
@@ -16,10 +19,7 @@ use crate::netlink::{Channel, Error};
 use message::Message;
 
 pub use expression::{Expression, Mark, Source};
-
-/// The name of a table: up to 255 bytes, none of them zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TableName(String);
+pub use name::TableName;
 
 /// A table with all that is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +32,59 @@ pub struct Table {
     pub chains: Vec<Chain>,
 }
 
-/// A chain of the type `filter`, which accepts what none of its rules drops.
+/// A list of rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// The name, unique in the table.
     pub name: &'static str,
+    /// Which packets come by; without it those that a rule sends here.
+    pub base: Option<Base>,
+    /// The rules, each a sequence of expressions.
+    pub rules: Vec<Vec<Expression>>,
+}
+
+/// Which packets come by a chain, and what becomes of those that no rule decides on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// What the chain does.
+    pub kind: Kind,
     /// Where packets come by.
     pub hook: Hook,
     /// Place among the chains of the hook: smaller numbers come first.
     pub priority: i32,
-    /// The rules, each a sequence of expressions.
-    pub rules: Vec<Vec<Expression>>,
+    /// What becomes of packets that no rule decides on.
+    pub policy: Policy,
+}
+
+impl Base {
+    /// Returns what lets packets pass that no rule drops.
+    pub const fn filter(hook: Hook, priority: i32) -> Self {
+        let (kind, policy) = (Kind::Filter, Policy::Accept);
+        Self {
+            kind,
+            hook,
+            priority,
+            policy,
+        }
+    }
+}
+
+/// What a chain does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Looks at every packet.
+    Filter,
+    /// Translates addresses: looks at the first packet of a connection.
+    Nat,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// It passes, unless another chain drops it.
+    Accept,
+    /// It is dropped.
+    Drop,
 }
 
 /// A point in the way of a packet.
@@ -50,6 +92,10 @@ pub struct Chain {
 pub enum Hook {
     /// It has come in and is not yet routed.
     Prerouting,
+    /// It came from elsewhere and goes elsewhere.
+    Forward,
+    /// This host made it.
+    Output,
     /// It is about to leave.
     Postrouting,
 }
@@ -80,8 +126,14 @@ impl Nftables {
             changes.push(create(Message::new_table(table)));
             changes.push((Message::delete_table(table.family, &table.name), 0));
             changes.push(create(Message::new_table(table)));
+            // Rules may name any chain.
+            changes.extend(
+                table
+                    .chains
+                    .iter()
+                    .map(|chain| create(Message::new_chain(table, chain))),
+            );
             for chain in &table.chains {
-                changes.push(create(Message::new_chain(table, chain)));
                 for rule in &chain.rules {
                     let message = Message::new_rule(table, chain, rule);
                     changes.push((message, NLM_F_CREATE | NLM_F_APPEND));
@@ -139,5 +191,5 @@ fn title(family: Family, name: &TableName) -> String {
         Family::V4 => "ip",
         Family::V6 => "ip6",
     };
-    format!("{family} {}", name.0)
+    format!("{family} {name}")
 }

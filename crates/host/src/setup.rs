@@ -3,89 +3,23 @@
 //!
 //! An item knows only what is its own: routes and rules carry our protocol number, the nftables table the name of the interface.
 
+mod gateway;
+mod item;
 mod plan;
 mod routing;
 
-use std::fmt;
-use std::net::IpAddr;
+use std::path::Path;
 
-use conf::prefix::Prefix;
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
-use crate::address::InterfaceAddress;
-use crate::nft::{self, Nftables};
+use crate::nft::{self, Nftables, Table, TableName};
 use crate::route::{self, Route};
-use crate::rule::{self, Rule};
-use crate::{Error, Family, Netlink, address, link, sysctl};
+use crate::{Error, Family, Netlink, address, link, rule, sysctl};
 
+pub use gateway::gateway;
+pub use item::{Item, Network};
 pub use plan::{Change, changed, changes};
 pub use routing::{free_mark, routes};
-
-/// The switch that makes reverse-path checks look at marks, which answers to encrypted packets need.
-const VALID_MARK: &str = "net.ipv4.conf.all.src_valid_mark";
-
-/// One thing that stands around an interface.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Item {
-    /// An address of the interface.
-    Address(InterfaceAddress),
-    /// The largest packet, in bytes.
-    Mtu(u32),
-    /// The interface carries packets.
-    Up,
-    /// What goes to these addresses goes into the tunnel.
-    Route {
-        /// Where it goes to.
-        to: Network,
-        /// Number of the table.
-        table: u32,
-    },
-    /// A table is looked at for some packets.
-    Rule(Rule),
-    /// Reverse-path checks look at marks. Once on, it stays on until nobody needs it: who removes the last interface with this
-    /// item gives the parameter back its value.
-    ValidMark {
-        /// The value before the first interface that needed it.
-        before: String,
-    },
-    /// Packets to the addresses come by the tunnel only, and answers to encrypted packets get the mark of these.
-    Firewall {
-        /// Of the packets.
-        family: Family,
-        /// Of encrypted packets.
-        mark: u32,
-        /// Of the interface.
-        addresses: Vec<IpAddr>,
-    },
-}
-
-impl Item {
-    /// Tells whether making it does away with `other`: of both there is only one.
-    pub fn replaces(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Mtu(_), Self::Mtu(_)) | (Self::ValidMark { .. }, Self::ValidMark { .. }) => true,
-            (Self::Firewall { family: one, .. }, Self::Firewall { family: two, .. }) => one == two,
-            _ => false,
-        }
-    }
-}
-
-/// Addresses that have their first bits in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Network {
-    /// Bits beyond the prefix are zero.
-    pub address: IpAddr,
-    /// In bits.
-    pub prefix_len: u8,
-}
-
-impl From<Prefix> for Network {
-    fn from(prefix: Prefix) -> Self {
-        let (address, prefix_len) = prefix.into();
-        Self { address, prefix_len }
-    }
-}
 
 /// An interface, which may be there or not, and the kernel that it is in.
 pub struct Host {
@@ -134,22 +68,28 @@ impl Host {
     ///
     /// `ENODEV` without the interface, `EEXIST` for a route that is there already, or the kernel's refusal.
     pub fn make(&mut self, item: &Item) -> Result<(), Error> {
-        let link = self.link()?;
+        let name = &self.name;
+        let link = self.link();
         let netlink = &mut self.netlink;
         match item {
-            Item::Address(address) => address::add(netlink, link, *address),
-            Item::Mtu(mtu) => link::set_mtu(netlink, link, *mtu),
-            Item::Up => link::set_up(netlink, link),
-            Item::Route { to, table } => route::add(netlink, route(link, *to, *table)),
+            Item::Address(address) => address::add(netlink, link?, *address),
+            Item::Mtu(mtu) => link::set_mtu(netlink, link?, *mtu),
+            Item::Up => link::set_up(netlink, link?),
+            Item::Route { to, table } => route::add(netlink, route(link?, *to, *table)),
             Item::Rule(rule) => rule::add(netlink, *rule),
-            Item::ValidMark { .. } => sysctl::write(VALID_MARK, "1").map(drop),
+            Item::Parameter { name, value, .. } => sysctl::write(name, value).map(drop),
             Item::Firewall {
                 family,
                 mark,
                 addresses,
-            } => {
-                let table = nft::tunnel::table(*family, &self.name, addresses, *mark)?;
-                Nftables::open()?.replace(&[table])
+            } => Nftables::open()?.replace(&[nft::tunnel::table(*family, name, addresses, *mark)?]),
+            Item::KillSwitch(exceptions) => {
+                let table = |family| nft::kill_switch::table(family, name, *exceptions);
+                let tables: Vec<Table> = families().map(table).collect::<Result<_, _>>()?;
+                Nftables::open()?.replace(&tables)
+            }
+            Item::Gateway { family, closed } => {
+                Nftables::open()?.replace(&[nft::gateway::table(*family, name, closed)?])
             }
         }
     }
@@ -163,11 +103,10 @@ impl Host {
         let netlink = &mut self.netlink;
         let unmade = match (item, self.link) {
             (Item::Rule(rule), _) => rule::remove(netlink, *rule),
-            (Item::ValidMark { before }, _) => sysctl::write(VALID_MARK, before).map(drop),
-            (Item::Firewall { family, .. }, _) => {
-                let name = nft::tunnel::table_name(&self.name)?;
-                Nftables::open().and_then(|mut nft| nft.delete(*family, &name))
-            }
+            (Item::Parameter { name, value, before }, _) => give_back(name, value, before),
+            (Item::Firewall { family, .. }, _) => delete([*family], &nft::tunnel::table_name(&self.name)?),
+            (Item::Gateway { family, .. }, _) => delete([*family], &nft::gateway::table_name(&self.name)?),
+            (Item::KillSwitch(_), _) => delete(families(), &nft::kill_switch::table_name(&self.name)?),
             (Item::Address(address), Some(link)) => {
                 // Without it the kernel takes away all IPv4 addresses of a network with the first of them.
                 let _ = sysctl::write(&format!("net/ipv4/conf/{}/promote_secondaries", self.name), "1");
@@ -190,18 +129,34 @@ fn is_absent(item: &Item, error: &Error) -> bool {
     let absent = [Errno::NOENT, Errno::SRCH, Errno::ADDRNOTAVAIL, Errno::NODEV];
     // A kernel without the family, policy routing or nf_tables has none of these.
     let unknown = [Errno::AFNOSUPPORT, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT];
-    let may_be_unknown = matches!(item, Item::Rule(_) | Item::Firewall { .. });
+    let may_be_unknown = matches!(
+        item,
+        Item::Rule(_) | Item::Firewall { .. } | Item::KillSwitch(_) | Item::Gateway { .. }
+    );
     let is_any = |list: &[Errno]| list.iter().any(|errno| error.is(*errno));
     is_any(&absent) || may_be_unknown && is_any(&unknown)
 }
 
-/// Returns the value that the switch for marks has.
-///
-/// # Errors
-///
-/// Those of reading a file.
-pub fn valid_mark() -> Result<String, Error> {
-    sysctl::read(VALID_MARK)
+/// Returns the families of packets that this kernel sends.
+fn families() -> impl Iterator<Item = Family> {
+    let has_v6 = Path::new("/proc/self/net/if_inet6").exists();
+    std::iter::once(Family::V4).chain(has_v6.then_some(Family::V6))
+}
+
+fn delete(families: impl IntoIterator<Item = Family>, name: &TableName) -> Result<(), Error> {
+    let mut nftables = Nftables::open()?;
+    families
+        .into_iter()
+        .try_for_each(|family| nftables.delete(family, name))
+}
+
+/// Gives a kernel parameter the value back that it had, unless somebody has given it another one since, or it is gone.
+fn give_back(name: &str, value: &str, before: &str) -> Result<(), Error> {
+    match sysctl::read(name) {
+        Ok(now) if now == value => sysctl::write(name, before).map(drop),
+        Err(error) if !error.is(Errno::NOENT) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn route(link: u32, to: Network, table: u32) -> Route {
@@ -212,52 +167,6 @@ fn route(link: u32, to: Network, table: u32) -> Route {
         link,
         table,
         protocol: route::PROTOCOL,
-    }
-}
-
-/// Writes the command of iproute2 and the like that would make it, but for the name of the interface.
-impl fmt::Display for Item {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(InterfaceAddress { address, prefix_len }) => {
-                write!(
-                    f,
-                    "ip -{} address add {address}/{prefix_len}",
-                    version(Family::of(*address))
-                )
-            }
-            Self::Mtu(mtu) => write!(f, "ip link set mtu {mtu}"),
-            Self::Up => write!(f, "ip link set up"),
-            Self::Route { to, table } => {
-                let version = version(Family::of(to.address));
-                write!(f, "ip -{version} route add {}/{}", to.address, to.prefix_len)?;
-                if *table == route::MAIN_TABLE {
-                    Ok(())
-                } else {
-                    write!(f, " table {table}")
-                }
-            }
-            Self::Rule(rule) => {
-                write!(f, "ip -{} rule add priority {}", version(rule.family), rule.priority)?;
-                if let Some(mark) = rule.unless_fwmark {
-                    write!(f, " not fwmark {mark}")?;
-                }
-                write!(f, " table {}", rule.table)?;
-                match rule.suppress_prefix_len {
-                    Some(len) => write!(f, " suppress_prefixlength {len}"),
-                    None => Ok(()),
-                }
-            }
-            Self::ValidMark { .. } => write!(f, "sysctl -q {VALID_MARK}=1"),
-            Self::Firewall { family, .. } => write!(f, "nft -f - (family {})", version(*family)),
-        }
-    }
-}
-
-const fn version(family: Family) -> u8 {
-    match family {
-        Family::V4 => 4,
-        Family::V6 => 6,
     }
 }
 

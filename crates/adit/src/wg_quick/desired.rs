@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use conf::prefix::Prefix;
-use conf::quick::{Quick, Table};
-use host::Netlink;
+use conf::quick::{KillSwitch, Quick, Table};
 use host::address::{self, InterfaceAddress};
+use host::nft::kill_switch::Exceptions;
 use host::setup::{self, Host, Item};
+use host::{Family, Netlink};
 
 use super::journal::{self, Journal};
 use super::{Failure, mtu};
@@ -33,6 +34,55 @@ pub(super) fn mtu(
         None => mtu::automatic(netlink, endpoints, fwmark)?,
     };
     Ok(Item::Mtu(mtu))
+}
+
+/// The kill switch, if the file wants one, for an interface that has a mark or else gets the one that this returns. While names are
+/// `unknown` it lets questions to name servers pass.
+pub(super) fn kill_switch(
+    quick: &Quick,
+    journal: &Journal,
+    fwmark: u32,
+    unknown: bool,
+    netlink: &mut Netlink,
+) -> Result<Option<Exceptions>, Failure> {
+    let local_network = match quick.kill_switch {
+        KillSwitch::Off => return Ok(None),
+        KillSwitch::On => false,
+        KillSwitch::OnButLocal => true,
+    };
+    let fwmark = match fwmark {
+        0 => setup::free_mark(netlink, &marks(&journal.others()?))?,
+        mark => mark,
+    };
+    Ok(Some(Exceptions {
+        fwmark,
+        local_network,
+        name_servers: unknown,
+    }))
+}
+
+/// What makes the machine a gateway, if the file wants one, for the families that the interface has addresses of.
+pub(super) fn gateway(quick: &Quick, journal: &Journal, netlink: &mut Netlink) -> Result<Vec<Item>, Failure> {
+    let mut items = Vec::new();
+    if !quick.gateway {
+        return Ok(items);
+    }
+    let others = journal.others()?;
+    let foreign: Vec<&Item> = journal::items(&others).collect();
+    for family in Family::BOTH {
+        let mut addresses = quick.addresses.iter().map(|address| address.value.address);
+        if addresses.any(|address| Family::of(address) == family) {
+            items.extend(setup::gateway(
+                netlink,
+                family,
+                journal.interface(),
+                &journal.items,
+                &foreign,
+            )?);
+        }
+    }
+    keep_first_values(&mut items, &others);
+    Ok(items)
 }
 
 /// What leads to the peers.
@@ -81,7 +131,7 @@ pub(super) fn routes(
         &mut choose,
     );
     let mut items = items?;
-    keep_first_value(&mut items, &others);
+    keep_first_values(&mut items, &others);
     routes.items = items;
     Ok(routes)
 }
@@ -103,6 +153,7 @@ fn all_addresses(quick: &Quick, journal: &Journal, host: &mut Host) -> Result<Ve
 fn marks(others: &[Journal]) -> Vec<u32> {
     let mark = |item: &Item| match item {
         Item::Firewall { mark, .. } => Some(*mark),
+        Item::KillSwitch(exceptions) => Some(exceptions.fwmark),
         _ => None,
     };
     journal::items(others).filter_map(mark).collect()
@@ -118,16 +169,16 @@ fn priorities(others: &[Journal]) -> Vec<u32> {
 }
 
 /// The value that a kernel parameter gets back is the one before the first interface that changed it.
-fn keep_first_value(items: &mut [Item], others: &[Journal]) {
-    let first = journal::items(others).find_map(|item| match item {
-        Item::ValidMark { before } => Some(before.clone()),
-        _ => None,
-    });
+fn keep_first_values(items: &mut [Item], others: &[Journal]) {
     for item in items {
-        if let (Item::ValidMark { before }, Some(first)) = (item, &first) {
-            before.clone_from(first);
+        if let Some(first) = journal::items(others).find(|other| is_same_parameter(other, item)) {
+            item.clone_from(first);
         }
     }
+}
+
+fn is_same_parameter(one: &Item, two: &Item) -> bool {
+    matches!(one, Item::Parameter { .. }) && one.replaces(two)
 }
 
 /// Finds a table by its name.

@@ -25,7 +25,7 @@ pub(super) fn run(file: &File) -> Outcome {
     save::before_down(file, &mut journal, &lock)?;
     // One of a tunnel that the stock tool made is not there yet.
     journal.write()?;
-    undo(interface, &journal, &lock)?;
+    undo(interface, &journal, KillSwitch::Goes, &lock)?;
     journal.end()?;
     drop(lock);
     let outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
@@ -37,10 +37,17 @@ pub(super) fn run(file: &File) -> Outcome {
     outcome
 }
 
+/// What becomes of a kill switch when all else is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KillSwitch {
+    Stays,
+    Goes,
+}
+
 /// Takes away all that a journal names, whatever of it is there, the interface included. The journal itself stays.
 ///
 /// Goes on after a failure, and tells the first one at the end.
-pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome {
+pub(super) fn undo(interface: &str, journal: &Journal, kill_switch: KillSwitch, _lock: &Lock) -> Outcome {
     let mut first = None;
     let mut note = |result: Result<(), Error>| {
         if let Err(error) = result {
@@ -53,13 +60,24 @@ pub(super) fn undo(interface: &str, journal: &Journal, _lock: &Lock) -> Outcome 
         match item {
             // They go with the interface.
             Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => {}
+            // Nothing gets past it before all is gone.
+            Item::KillSwitch(_) => {}
             item if journal::needed(&others, item) => {}
-            Item::Rule(_) | Item::ValidMark { .. } | Item::Firewall { .. } => note(host.unmake(item)),
+            Item::Rule(_) | Item::Parameter { .. } | Item::Firewall { .. } | Item::Gateway { .. } => {
+                note(host.unmake(item));
+            }
         }
     }
     note(delete_link(interface));
     if let Some(dns) = &journal.dns {
         dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));
+    }
+    if let (KillSwitch::Goes, Some(exceptions)) = (kill_switch, journal.kill_switch()) {
+        let switch = Item::KillSwitch(exceptions);
+        say(format_args!("[#] {}", journal::undoing(&journal.command(&switch))));
+        if let Err(error) = host.unmake(&switch) {
+            first.get_or_insert(error);
+        }
     }
     match first {
         Some(error) => Err(error.into()),

@@ -11,6 +11,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use host::nft::kill_switch::Exceptions;
 use host::setup::{Change, Host, Item, changed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,7 @@ impl Journal {
 
     /// Writes down what is to come, before it is made.
     pub(super) fn expect(&mut self, items: &[Item]) -> Result<(), Failure> {
+        self.items.retain(|item| !items.iter().any(|new| new.replaces(item)));
         self.items.extend_from_slice(items);
         self.write()
     }
@@ -130,7 +132,7 @@ impl Journal {
                 say(format_args!("[#] {}", self.command(item)));
                 Ok(host.make(item)?)
             }
-            Change::Unmake(item @ (Item::Rule(_) | Item::ValidMark { .. })) if needed(&self.others()?, item) => Ok(()),
+            Change::Unmake(item @ (Item::Rule(_) | Item::Parameter { .. })) if needed(&self.others()?, item) => Ok(()),
             Change::Unmake(item) => {
                 say(format_args!("[#] {}", undoing(&self.command(item))));
                 Ok(host.unmake(item)?)
@@ -172,18 +174,52 @@ impl Journal {
     pub(super) fn command(&self, item: &Item) -> String {
         match item {
             Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => format!("{item} dev {}", self.interface),
-            Item::Rule(_) | Item::ValidMark { .. } | Item::Firewall { .. } => item.to_string(),
+            Item::Rule(_)
+            | Item::Parameter { .. }
+            | Item::Firewall { .. }
+            | Item::KillSwitch(_)
+            | Item::Gateway { .. } => item.to_string(),
         }
+    }
+
+    /// Returns the kill switch, if there is one.
+    pub(super) fn kill_switch(&self) -> Option<Exceptions> {
+        self.items.iter().find_map(|item| match item {
+            Item::KillSwitch(exceptions) => Some(*exceptions),
+            _ => None,
+        })
+    }
+
+    /// Lets no questions to name servers pass.
+    pub(super) fn close_kill_switch(&mut self) {
+        for item in &mut self.items {
+            if let Item::KillSwitch(exceptions) = item {
+                *exceptions = exceptions.closed();
+            }
+        }
+    }
+
+    /// Writes down that all is undone but for a kill switch, which stays until somebody takes the interface down.
+    pub(super) fn keep_kill_switch(&mut self) -> Result<(), Failure> {
+        let switch = self.kill_switch().map(Item::KillSwitch);
+        self.post_down.clear();
+        self.clear();
+        self.items.extend(switch);
+        self.write()
     }
 
     /// Writes down that all is undone but for the commands that are to run after the end.
     pub(super) fn end(&mut self) -> Result<(), Failure> {
+        self.clear();
+        self.write()
+    }
+
+    fn clear(&mut self) {
         self.complete = false;
         self.items.clear();
         self.unsure.clear();
         self.dns = None;
         self.pre_down.clear();
-        self.write()
     }
 
     pub(super) fn remove(&self) -> Result<(), Failure> {
@@ -191,11 +227,10 @@ impl Journal {
     }
 }
 
-/// Tells whether one of other interfaces needs an item: the kernel parameter for marks, to which the last one gives back its value, or a
-/// rule, which one made in the place of another that was written down but not made, or went.
+/// Tells whether one of other interfaces needs an item: a kernel parameter, to which the last one gives back its value, or a rule, which one made in the place of another that was written down but not made, or went.
 pub(super) fn needed(others: &[Journal], item: &Item) -> bool {
     let is_needed = |present: &Item| match item {
-        Item::ValidMark { .. } => matches!(present, Item::ValidMark { .. }),
+        Item::Parameter { .. } => present.replaces(item),
         Item::Rule(_) => present == item,
         _ => false,
     };

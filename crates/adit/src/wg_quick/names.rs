@@ -7,11 +7,14 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use conf::uapi::{PeerChange, SetRequest};
+use conf::uapi::{DeviceStatus, PeerChange, SetRequest};
+use conf::wg::file::{Config, Peer};
 use conf::wg::value::Endpoint;
+use host::setup::{Host, Item};
 use host::wireguard;
 
 use super::file::File;
+use super::journal::{self, Journal};
 use super::{Failure, Outcome, say};
 use crate::wg::look_up;
 
@@ -46,47 +49,67 @@ pub(super) fn look_up_in_background(file: &File) -> Outcome {
         .map_err(|error| Failure::new(format!("cannot look up names in the background: {error}")))
 }
 
-/// Gives peers that have no endpoint the one that the file names, as soon as it is known. Ends with the interface.
+/// Gives peers that have no endpoint the one that the file names, as soon as it is known; then a kill switch lets no more questions
+/// pass. Ends with the interface.
 pub(super) fn set_when_known(file: &File) -> Outcome {
-    let interface = &file.interface;
     let mut wait = FIRST_WAIT;
     loop {
         thread::sleep(wait);
         wait = wait.mul_f64(1.5).min(LONGEST_WAIT);
-        let device = wireguard::open(interface).and_then(|mut device| device.status());
+        let device = wireguard::open(&file.interface).and_then(|mut device| device.status());
         let Ok(status) = device else { return Ok(()) };
-        let without = |peer: &&conf::wg::file::Peer| {
-            let mut live = status.peers.iter();
-            live.any(|live| live.public_key == peer.public_key.value && live.endpoint.is_none())
-        };
-        let (config, _) = file.read()?;
-        let waiting: Vec<_> = config
-            .peers
-            .iter()
-            .filter(without)
-            .filter(|peer| peer.endpoint.is_some())
-            .collect();
-        if waiting.is_empty() {
+        // Somebody may be writing the file.
+        let Ok((config, _)) = file.read() else { continue };
+        if set_known(file, &config, &status) && close_kill_switch(&file.interface)? {
             return Ok(());
         }
-        let names = waiting
-            .iter()
-            .filter_map(|peer| Some(peer.endpoint.as_ref()?.value.clone()))
-            .collect();
-        let known = known(&names);
-        let mut request = SetRequest::default();
-        for peer in waiting {
-            let name = peer.endpoint.as_ref().map(|endpoint| &endpoint.value);
-            if let Some((_, address)) = known.iter().find(|(known, _)| Some(known) == name) {
-                request.peers.push(PeerChange {
-                    update_only: true,
-                    endpoint: Some(*address),
-                    ..PeerChange::new(peer.public_key.value)
-                });
-            }
-        }
-        if !request.peers.is_empty() {
-            let _ = wireguard::open(interface).and_then(|mut device| device.change(&request));
+    }
+}
+
+/// Tells whether no name is left to be known.
+fn set_known(file: &File, config: &Config, status: &DeviceStatus) -> bool {
+    let is_without = |peer: &&Peer| {
+        let mut live = status.peers.iter();
+        live.any(|live| live.public_key == peer.public_key.value && live.endpoint.is_none())
+    };
+    let without = config.peers.iter().filter(is_without);
+    let waiting: Vec<_> = without
+        .filter_map(|peer| Some((peer.public_key.value, &peer.endpoint.as_ref()?.value)))
+        .collect();
+    if waiting.is_empty() {
+        return true;
+    }
+    let names = waiting.iter().map(|(_, name)| (*name).clone()).collect();
+    let known = known(&names);
+    let mut request = SetRequest::default();
+    for (public_key, name) in waiting {
+        if let Some((_, address)) = known.iter().find(|(known, _)| known == name) {
+            request.peers.push(PeerChange {
+                update_only: true,
+                endpoint: Some(*address),
+                ..PeerChange::new(public_key)
+            });
         }
     }
+    if !request.peers.is_empty() {
+        let _ = wireguard::open(&file.interface).and_then(|mut device| device.change(&request));
+    }
+    false
+}
+
+/// Tells whether it is closed; while an `up` goes on it is not.
+fn close_kill_switch(interface: &str) -> Result<bool, Failure> {
+    let _lock = journal::lock()?;
+    let Some(mut journal) = Journal::read(interface)? else {
+        return Ok(true);
+    };
+    if let Some(exceptions) = journal.kill_switch() {
+        if !journal.complete {
+            return Ok(false);
+        }
+        let closed = Item::KillSwitch(exceptions.closed());
+        journal.expect(std::slice::from_ref(&closed))?;
+        Host::open(interface)?.make(&closed)?;
+    }
+    Ok(true)
 }

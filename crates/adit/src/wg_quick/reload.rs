@@ -116,6 +116,10 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
 pub(super) fn go_back(present: &Journal, mut before: Journal, past: &DeviceStatus) -> Outcome {
     let interface = present.interface();
     let mut host = Host::open(interface)?;
+    // What a name is has become known meanwhile.
+    if present.kill_switch().is_some_and(|switch| !switch.name_servers) {
+        before.close_kill_switch();
+    }
     let steps = changes(&present.items, &present.unsure, &before.items);
     let mut announced = present.announce(&steps)?;
     let mut first = Ok(());
@@ -167,7 +171,7 @@ impl Plan {
             quick,
             known,
             used,
-            ..
+            unknown,
         } = wanted;
         let interface = &file.interface;
         let not_ours = || Failure::new(format!("`{interface}' was not brought up by adit"));
@@ -183,13 +187,20 @@ impl Plan {
             .collect();
         let mut request = config.syncconf(&known, &live);
 
-        let fwmark = request.fwmark.unwrap_or(live.fwmark);
+        let mut fwmark = request.fwmark.unwrap_or(live.fwmark);
+        let switch = desired::kill_switch(&quick, &journal, fwmark, unknown, host.netlink())?;
+        if let Some(exceptions) = switch.filter(|exceptions| exceptions.fwmark != fwmark) {
+            fwmark = exceptions.fwmark;
+            request.fwmark = Some(fwmark);
+        }
         let endpoints = live.peers.iter().filter_map(|peer| peer.endpoint);
-        let mut wanted: Vec<Item> = desired::addresses(&quick).collect();
+        let mut wanted: Vec<Item> = switch.map(Item::KillSwitch).into_iter().collect();
+        wanted.extend(desired::addresses(&quick));
         wanted.push(desired::mtu(&quick, host.netlink(), endpoints, fwmark)?);
         wanted.push(Item::Up);
         let routes = desired::routes(&quick, &journal, allowed.into_iter(), fwmark, &mut host)?;
         wanted.extend(routes.items);
+        wanted.extend(desired::gateway(&quick, &journal, host.netlink())?);
         request.fwmark = routes.new_mark.or(request.fwmark);
         let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
         Ok(Self {

@@ -7,7 +7,7 @@ mod replace;
 use std::net::IpAddr;
 
 use conf::prefix::Prefix;
-use conf::quick::{Address, Quick};
+use conf::quick::{Address, KillSwitch, Quick};
 use conf::wg::file::edit::{Live, edit};
 use host::wireguard::endpoint_text;
 use host::{Netlink, address, link};
@@ -93,7 +93,8 @@ fn save(file: &File, journal: Option<&mut Journal>, _lock: &Lock) -> Outcome {
         device: &device,
         addresses: &addresses,
         mtu: link::read(&mut netlink, index)?.mtu,
-        mark_is_chosen: device.fwmark != 0 && !down::rules(&mut netlink, device.fwmark)?.is_empty(),
+        mark_is_chosen: quick.kill_switch != KillSwitch::Off && config.fwmark.is_none()
+            || device.fwmark != 0 && !down::rules(&mut netlink, device.fwmark)?.is_empty(),
         endpoint_text: &endpoint_text,
     };
     let Some(edited) = edit(&text, &config, &quick, &live) else {

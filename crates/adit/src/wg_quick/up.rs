@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use conf::quick::{Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
+use host::nft::kill_switch::Exceptions;
 use host::setup::{Host, Item};
 
 use super::dns::Dns;
+use super::down::KillSwitch;
 use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
@@ -24,26 +26,39 @@ pub(super) fn run(file: &File) -> Outcome {
     if engine::exists(interface)? {
         return Err(Failure::new(format!("`{interface}' already exists")));
     }
-    // What a killed `up` or a vanished engine left.
-    if let Some(left) = Journal::read(interface)? {
-        down::undo(interface, &left, &lock)?;
-    }
+    let wants_switch = quick.kill_switch != conf::quick::KillSwitch::Off;
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
+    // What a killed `up` or a vanished engine left. Its kill switch stays, whatever becomes of this.
+    let mut held = None;
+    if let Some(left) = Journal::read(interface)? {
+        held = left.kill_switch().filter(|_| wants_switch);
+        let switch = if wants_switch {
+            KillSwitch::Stays
+        } else {
+            KillSwitch::Goes
+        };
+        down::undo(interface, &left, switch, &lock)?;
+        journal.items.extend(held.map(Item::KillSwitch));
+    }
     journal.file = Some(Used::new(&text, &quick));
     journal.write()?;
-    let created = engine::create(interface, &lock);
-    drop(lock);
-    let up = Up {
+    let mut up = Up {
         file,
         interface,
         quick: &quick,
         journal: &mut journal,
         stop: &stop,
+        switch: None,
     };
+    let created = up.close(&config).and_then(|()| engine::create(interface, &lock));
+    drop(lock);
     if let Err(failure) = created.and_then(|()| up.run(config)) {
         let undo = |lock| match Journal::read(interface)? {
-            Some(_) => down::undo(interface, &journal, &lock).and_then(|()| journal.remove()),
+            Some(_) if held.is_some() => {
+                down::undo(interface, &journal, KillSwitch::Stays, &lock).and_then(|()| journal.keep_kill_switch())
+            }
+            Some(_) => down::undo(interface, &journal, KillSwitch::Goes, &lock).and_then(|()| journal.remove()),
             // A command has taken it down.
             None => Ok(()),
         };
@@ -80,13 +95,30 @@ struct Up<'a> {
     quick: &'a Quick,
     journal: &'a mut Journal,
     stop: &'a AtomicBool,
+    /// What passes the kill switch, if there is one.
+    switch: Option<Exceptions>,
 }
 
 impl Up<'_> {
+    /// Puts the kill switch in place, before there is an interface.
+    fn close(&mut self, config: &Config) -> Outcome {
+        let mut host = Host::open(self.interface)?;
+        let fwmark = config.fwmark.map_or(0, |mark| mark.value);
+        let unknown = !config.names().is_empty();
+        self.switch = desired::kill_switch(self.quick, self.journal, fwmark, unknown, host.netlink())?;
+        match self.switch {
+            Some(exceptions) => self.make(&[Item::KillSwitch(exceptions)], &mut host),
+            None => Ok(()),
+        }
+    }
+
     fn run(mut self, config: Config) -> Outcome {
         hooks::run(self.interface, self.quick.hooks(Stage::PreUp))?;
         let unknown = self.configure(config)?;
         let mut host = Host::open(self.interface)?;
+        if let Some(exceptions) = self.switch.filter(|exceptions| exceptions.name_servers && !unknown) {
+            self.make(&[Item::KillSwitch(exceptions.closed())], &mut host)?;
+        }
         let addresses: Vec<Item> = desired::addresses(self.quick).collect();
         self.make(&addresses, &mut host)?;
         // A command may have changed what the file says.
@@ -109,7 +141,10 @@ impl Up<'_> {
         let addresses = names::known(&names);
         let unknown = addresses.len() < names.len();
         say(format_args!("[#] wg addconf {} /dev/fd/63", self.interface));
-        let request = config.addconf(&addresses.into_iter().collect());
+        let mut request = config.addconf(&addresses.into_iter().collect());
+        if let Some(exceptions) = self.switch {
+            request.fwmark = Some(exceptions.fwmark);
+        }
         change(self.interface, &request)?;
         Ok(unknown)
     }
@@ -121,7 +156,9 @@ impl Up<'_> {
         if let Some(mark) = routes.new_mark {
             self.set_fwmark(mark)?;
         }
-        self.make(&routes.items, host)
+        self.make(&routes.items, host)?;
+        let gateway = desired::gateway(self.quick, self.journal, host.netlink())?;
+        self.make(&gateway, host)
     }
 
     fn make(&mut self, items: &[Item], host: &mut Host) -> Outcome {

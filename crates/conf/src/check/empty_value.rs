@@ -12,7 +12,10 @@ pub(super) const RULE: Rule = Rule {
 fn check(file: &File<'_>, report: &mut Report<'_>) {
     for (key, text) in &file.config.quick {
         // No table is the usual one; the others are errors without a value.
-        let has_effect = matches!(key, QuickKey::Table | QuickKey::Mtu | QuickKey::SaveConfig);
+        let has_effect = matches!(
+            key,
+            QuickKey::Table | QuickKey::Mtu | QuickKey::SaveConfig | QuickKey::Gateway | QuickKey::KillSwitch
+        );
         if text.value.is_empty() && !has_effect {
             report.add(
                 text.at,

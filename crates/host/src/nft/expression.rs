@@ -1,8 +1,10 @@
 //! The steps of a rule: loading, comparing, storing, deciding.
 
+use std::net::IpAddr;
+
 use netlink_packet_core::DefaultNla;
 
-use super::message::{nested, number, string};
+use super::message::{NF_ACCEPT, NF_DROP, nested, number, string};
 
 const NFTA_LIST_ELEM: u16 = 1;
 const NFTA_EXPR_NAME: u16 = 1;
@@ -18,6 +20,7 @@ const NFTA_META_KEY: u16 = 2;
 const NFTA_META_SREG: u16 = 3;
 const NFT_META_MARK: u32 = 3;
 const NFT_META_IIFNAME: u32 = 6;
+const NFT_META_OIFNAME: u32 = 7;
 const NFT_META_L4PROTO: u32 = 16;
 
 const NFTA_CT_DREG: u16 = 1;
@@ -30,12 +33,39 @@ const NFTA_PAYLOAD_BASE: u16 = 2;
 const NFTA_PAYLOAD_OFFSET: u16 = 3;
 const NFTA_PAYLOAD_LEN: u16 = 4;
 const NFT_PAYLOAD_NETWORK_HEADER: u32 = 1;
+const NFT_PAYLOAD_TRANSPORT_HEADER: u32 = 2;
 
 const NFTA_FIB_DREG: u16 = 1;
 const NFTA_FIB_RESULT: u16 = 2;
 const NFTA_FIB_FLAGS: u16 = 3;
 const NFT_FIB_RESULT_ADDRTYPE: u32 = 3;
 const NFTA_FIB_F_SADDR: u32 = 1;
+
+const NFTA_RT_DREG: u16 = 1;
+const NFTA_RT_KEY: u16 = 2;
+const NFT_RT_TCPMSS: u32 = 3;
+
+const NFTA_BITWISE_SREG: u16 = 1;
+const NFTA_BITWISE_DREG: u16 = 2;
+const NFTA_BITWISE_LEN: u16 = 3;
+const NFTA_BITWISE_MASK: u16 = 4;
+const NFTA_BITWISE_XOR: u16 = 5;
+
+const NFTA_BYTEORDER_SREG: u16 = 1;
+const NFTA_BYTEORDER_DREG: u16 = 2;
+const NFTA_BYTEORDER_OP: u16 = 3;
+const NFTA_BYTEORDER_LEN: u16 = 4;
+const NFTA_BYTEORDER_SIZE: u16 = 5;
+const NFT_BYTEORDER_HTON: u32 = 1;
+
+const NFTA_EXTHDR_TYPE: u16 = 2;
+const NFTA_EXTHDR_OFFSET: u16 = 3;
+const NFTA_EXTHDR_LEN: u16 = 4;
+const NFTA_EXTHDR_OP: u16 = 6;
+const NFTA_EXTHDR_SREG: u16 = 7;
+const NFT_EXTHDR_OP_TCPOPT: u32 = 1;
+/// `TCPOPT_MAXSEG`: its value is two bytes after kind and length.
+const MAXSEG: u8 = 2;
 
 const NFTA_CMP_SREG: u16 = 1;
 const NFTA_CMP_OP: u16 = 2;
@@ -46,7 +76,9 @@ const NFT_CMP_NEQ: u32 = 1;
 const NFTA_IMMEDIATE_DREG: u16 = 1;
 const NFTA_IMMEDIATE_DATA: u16 = 2;
 const NFTA_VERDICT_CODE: u16 = 1;
-const NF_DROP: u32 = 0;
+const NFTA_VERDICT_CHAIN: u16 = 2;
+/// -3
+const NFT_JUMP: u32 = 0xffff_fffd;
 
 /// A step of a rule. The steps are taken in order, until a comparison does not hold.
 ///
@@ -60,8 +92,20 @@ pub enum Expression {
     Equals(Vec<u8>),
     /// Goes on if it is not.
     Differs(Vec<u8>),
+    /// Clears all bits of the loaded value that are not set in this one.
+    Mask(Vec<u8>),
     /// Stores the loaded value.
     Store(Mark),
+    /// Turns a loaded number of two bytes from native to network order.
+    NetworkOrder,
+    /// Lowers the largest segment that a packet of TCP asks for (MSS) to the loaded one: two bytes, network order.
+    LowerLargestSegment,
+    /// Puts the address of the outgoing interface in the place of the source address, for the whole connection.
+    Masquerade,
+    /// Goes on in another chain, and comes back if nothing is decided there.
+    Jump(&'static str),
+    /// Lets the packet pass this table.
+    Accept,
     /// Drops the packet.
     Drop,
 }
@@ -71,14 +115,25 @@ pub enum Expression {
 pub enum Source {
     /// The name of the interface it came in by: 16 bytes, the rest zero.
     InputName,
+    /// The name of the interface it goes out by: 16 bytes, the rest zero.
+    OutputName,
     /// The protocol above IP, behind extension headers too: one byte.
     Protocol,
     /// A mark: four bytes, native order.
     Mark(Mark),
     /// What the source address is to this host (`RTN_*`): four bytes, native order.
     SourceType,
+    /// The largest segment of TCP (MSS) that fits on the way of the packet, there and back: two bytes, native order.
+    LargestSegment,
     /// Bytes of the IP header.
     Header {
+        /// Where they begin.
+        offset: u32,
+        /// How many there are, at most 16.
+        len: u32,
+    },
+    /// Bytes of the header of TCP, UDP or ICMP, which one must be known.
+    Transport {
         /// Where they begin.
         offset: u32,
         /// How many there are, at most 16.
@@ -96,15 +151,55 @@ pub enum Mark {
 }
 
 impl Expression {
+    /// `ip saddr NETWORK`: goes on if the packet comes from these addresses.
+    pub(super) fn comes_from(network: IpAddr, prefix_len: u8) -> Vec<Self> {
+        let offset = if network.is_ipv4() { 12 } else { 8 };
+        Self::is_in(offset, network, prefix_len)
+    }
+
+    /// `ip daddr NETWORK`: goes on if the packet goes to these addresses.
+    pub(super) fn goes_to(network: IpAddr, prefix_len: u8) -> Vec<Self> {
+        let offset = if network.is_ipv4() { 16 } else { 24 };
+        Self::is_in(offset, network, prefix_len)
+    }
+
+    /// As `nft` does it: whole bytes are compared alone, others under a mask of the whole address.
+    fn is_in(offset: u32, network: IpAddr, prefix_len: u8) -> Vec<Self> {
+        let mut bytes = match network {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let (whole, rest) = (usize::from(prefix_len / 8), prefix_len % 8);
+        let mut mask = Vec::new();
+        if rest == 0 {
+            bytes.truncate(whole);
+        } else {
+            mask.resize(whole, 0xff);
+            mask.push(0xff << (8 - rest));
+            mask.resize(bytes.len(), 0);
+        }
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let mut steps = vec![Self::Load(Source::Header { offset, len })];
+        steps.extend((rest != 0).then_some(Self::Mask(mask)));
+        steps.push(Self::Equals(bytes));
+        steps
+    }
+
     /// Returns the expression as an element of a list.
     pub(super) fn element(&self) -> DefaultNla {
         let (name, data) = match self {
             Self::Load(source) => source.load(),
             Self::Equals(value) => compare(NFT_CMP_EQ, value),
             Self::Differs(value) => compare(NFT_CMP_NEQ, value),
+            Self::Mask(mask) => bitwise(mask),
+            Self::NetworkOrder => network_order(),
             Self::Store(Mark::Packet) => meta(NFT_META_MARK, NFTA_META_SREG),
             Self::Store(Mark::Connection) => connection(NFT_CT_MARK, NFTA_CT_SREG),
-            Self::Drop => verdict(NF_DROP),
+            Self::LowerLargestSegment => lower_largest_segment(),
+            Self::Masquerade => ("masq", Vec::new()),
+            Self::Jump(chain) => verdict(NFT_JUMP, Some(chain)),
+            Self::Accept => verdict(NF_ACCEPT, None),
+            Self::Drop => verdict(NF_DROP, None),
         };
         nested(
             NFTA_LIST_ELEM,
@@ -120,6 +215,7 @@ impl Source {
     fn load(self) -> Named {
         match self {
             Self::InputName => meta(NFT_META_IIFNAME, NFTA_META_DREG),
+            Self::OutputName => meta(NFT_META_OIFNAME, NFTA_META_DREG),
             Self::Protocol => meta(NFT_META_L4PROTO, NFTA_META_DREG),
             Self::Mark(Mark::Packet) => meta(NFT_META_MARK, NFTA_META_DREG),
             Self::Mark(Mark::Connection) => connection(NFT_CT_MARK, NFTA_CT_DREG),
@@ -131,17 +227,24 @@ impl Source {
                 ];
                 ("fib", attributes)
             }
-            Self::Header { offset, len } => {
-                let attributes = vec![
-                    number(NFTA_PAYLOAD_DREG, NFT_REG_1),
-                    number(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_NETWORK_HEADER),
-                    number(NFTA_PAYLOAD_OFFSET, offset),
-                    number(NFTA_PAYLOAD_LEN, len),
-                ];
-                ("payload", attributes)
+            Self::LargestSegment => {
+                let attributes = vec![number(NFTA_RT_KEY, NFT_RT_TCPMSS), number(NFTA_RT_DREG, NFT_REG_1)];
+                ("rt", attributes)
             }
+            Self::Header { offset, len } => payload(NFT_PAYLOAD_NETWORK_HEADER, offset, len),
+            Self::Transport { offset, len } => payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset, len),
         }
     }
+}
+
+fn payload(base: u32, offset: u32, len: u32) -> Named {
+    let attributes = vec![
+        number(NFTA_PAYLOAD_DREG, NFT_REG_1),
+        number(NFTA_PAYLOAD_BASE, base),
+        number(NFTA_PAYLOAD_OFFSET, offset),
+        number(NFTA_PAYLOAD_LEN, len),
+    ];
+    ("payload", attributes)
 }
 
 /// Moves what `key` names to or from the register, which is the attribute `register`.
@@ -164,11 +267,47 @@ fn compare(operation: u32, value: &[u8]) -> Named {
     ("cmp", attributes)
 }
 
-fn verdict(code: u32) -> Named {
-    let verdict = nested(NFTA_DATA_VERDICT, &[number(NFTA_VERDICT_CODE, code)]);
+fn bitwise(mask: &[u8]) -> Named {
+    let value = |kind, bytes: Vec<u8>| nested(kind, &[DefaultNla::new(NFTA_DATA_VALUE, bytes)]);
+    let attributes = vec![
+        number(NFTA_BITWISE_SREG, NFT_REG_1),
+        number(NFTA_BITWISE_DREG, NFT_REG_1),
+        number(NFTA_BITWISE_LEN, u32::try_from(mask.len()).unwrap_or(u32::MAX)),
+        value(NFTA_BITWISE_MASK, mask.to_vec()),
+        value(NFTA_BITWISE_XOR, vec![0; mask.len()]),
+    ];
+    ("bitwise", attributes)
+}
+
+fn network_order() -> Named {
+    let attributes = vec![
+        number(NFTA_BYTEORDER_SREG, NFT_REG_1),
+        number(NFTA_BYTEORDER_DREG, NFT_REG_1),
+        number(NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON),
+        number(NFTA_BYTEORDER_LEN, 2),
+        number(NFTA_BYTEORDER_SIZE, 2),
+    ];
+    ("byteorder", attributes)
+}
+
+/// The kernel never raises the value.
+fn lower_largest_segment() -> Named {
+    let attributes = vec![
+        number(NFTA_EXTHDR_SREG, NFT_REG_1),
+        DefaultNla::new(NFTA_EXTHDR_TYPE, vec![MAXSEG]),
+        number(NFTA_EXTHDR_OFFSET, 2),
+        number(NFTA_EXTHDR_LEN, 2),
+        number(NFTA_EXTHDR_OP, NFT_EXTHDR_OP_TCPOPT),
+    ];
+    ("exthdr", attributes)
+}
+
+fn verdict(code: u32, chain: Option<&str>) -> Named {
+    let mut verdict = vec![number(NFTA_VERDICT_CODE, code)];
+    verdict.extend(chain.map(|chain| string(NFTA_VERDICT_CHAIN, chain)));
     let attributes = vec![
         number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT),
-        nested(NFTA_IMMEDIATE_DATA, &[verdict]),
+        nested(NFTA_IMMEDIATE_DATA, &[nested(NFTA_DATA_VERDICT, &verdict)]),
     ];
     ("immediate", attributes)
 }

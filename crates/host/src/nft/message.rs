@@ -6,7 +6,7 @@ use netlink_packet_core::{
     DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable,
 };
 
-use super::{Chain, Expression, Hook, Table, TableName};
+use super::{Base, Chain, Expression, Hook, Kind, Policy, Table, TableName};
 use crate::Family;
 
 const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
@@ -28,11 +28,18 @@ const NFTA_TABLE_NAME: u16 = 1;
 const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
+const NFTA_CHAIN_POLICY: u16 = 5;
 const NFTA_CHAIN_TYPE: u16 = 7;
 const NFTA_HOOK_HOOKNUM: u16 = 1;
 const NFTA_HOOK_PRIORITY: u16 = 2;
 const NF_INET_PRE_ROUTING: u32 = 0;
+const NF_INET_FORWARD: u32 = 2;
+const NF_INET_LOCAL_OUT: u32 = 3;
 const NF_INET_POST_ROUTING: u32 = 4;
+
+/// Verdicts.
+pub(super) const NF_DROP: u32 = 0;
+pub(super) const NF_ACCEPT: u32 = 1;
 
 const NFTA_RULE_TABLE: u16 = 1;
 const NFTA_RULE_CHAIN: u16 = 2;
@@ -76,22 +83,13 @@ impl Message {
         Self::of_table(NFT_MSG_GETTABLE, family, name)
     }
 
-    /// Creates a chain at its hook.
+    /// Creates a chain, at its hook if it has one.
     pub(super) fn new_chain(table: &Table, chain: &Chain) -> Self {
-        let hook = match chain.hook {
-            Hook::Prerouting => NF_INET_PRE_ROUTING,
-            Hook::Postrouting => NF_INET_POST_ROUTING,
-        };
-        let hook = vec![
-            number(NFTA_HOOK_HOOKNUM, hook),
-            number(NFTA_HOOK_PRIORITY, chain.priority.cast_unsigned()),
-        ];
-        let attributes = vec![
-            string(NFTA_CHAIN_TABLE, &table.name.0),
+        let mut attributes = vec![
+            string(NFTA_CHAIN_TABLE, table.name.as_str()),
             string(NFTA_CHAIN_NAME, chain.name),
-            string(NFTA_CHAIN_TYPE, "filter"),
-            nested(NFTA_CHAIN_HOOK, &hook),
         ];
+        attributes.extend(chain.base.into_iter().flat_map(base));
         Self::of_nf_tables(NFT_MSG_NEWCHAIN, table.family, attributes)
     }
 
@@ -99,7 +97,7 @@ impl Message {
     pub(super) fn new_rule(table: &Table, chain: &Chain, rule: &[Expression]) -> Self {
         let expressions: Vec<DefaultNla> = rule.iter().map(Expression::element).collect();
         let attributes = vec![
-            string(NFTA_RULE_TABLE, &table.name.0),
+            string(NFTA_RULE_TABLE, table.name.as_str()),
             string(NFTA_RULE_CHAIN, chain.name),
             nested(NFTA_RULE_EXPRESSIONS, &expressions),
         ];
@@ -107,7 +105,7 @@ impl Message {
     }
 
     fn of_table(kind: u16, family: Family, name: &TableName) -> Self {
-        Self::of_nf_tables(kind, family, vec![string(NFTA_TABLE_NAME, &name.0)])
+        Self::of_nf_tables(kind, family, vec![string(NFTA_TABLE_NAME, name.as_str())])
     }
 
     fn of_nf_tables(kind: u16, family: Family, attributes: Vec<DefaultNla>) -> Self {
@@ -160,6 +158,32 @@ impl NetlinkDeserializable for Message {
             attributes: Vec::new(),
         })
     }
+}
+
+fn base(base: Base) -> [DefaultNla; 3] {
+    let hook = match base.hook {
+        Hook::Prerouting => NF_INET_PRE_ROUTING,
+        Hook::Forward => NF_INET_FORWARD,
+        Hook::Output => NF_INET_LOCAL_OUT,
+        Hook::Postrouting => NF_INET_POST_ROUTING,
+    };
+    let kind = match base.kind {
+        Kind::Filter => "filter",
+        Kind::Nat => "nat",
+    };
+    let policy = match base.policy {
+        Policy::Accept => NF_ACCEPT,
+        Policy::Drop => NF_DROP,
+    };
+    let hook = [
+        number(NFTA_HOOK_HOOKNUM, hook),
+        number(NFTA_HOOK_PRIORITY, base.priority.cast_unsigned()),
+    ];
+    [
+        string(NFTA_CHAIN_TYPE, kind),
+        nested(NFTA_CHAIN_HOOK, &hook),
+        number(NFTA_CHAIN_POLICY, policy),
+    ]
 }
 
 /// Returns an attribute of text, which ends with a zero byte.

@@ -13,6 +13,8 @@ use crate::route::{self, MAIN_TABLE};
 use crate::rule::{self, Rule};
 use crate::{Error, Family, Netlink};
 
+/// The switch that makes reverse-path checks look at marks, which answers to encrypted packets need.
+const VALID_MARK: &str = "net.ipv4.conf.all.src_valid_mark";
 /// The first number that is tried for a table and mark of a default route: the usual port.
 const FIRST_MARK: u32 = 51820;
 /// The rule by which the kernel looks at the main table.
@@ -102,13 +104,7 @@ fn default_route(
         addresses: addresses.iter().map(|(address, _)| *address).collect(),
     }];
     if family == Family::V4 {
-        let is_switch = |item: &&Item| matches!(item, Item::ValidMark { .. });
-        items.push(match present.iter().find(is_switch) {
-            Some(switch) => switch.clone(),
-            None => Item::ValidMark {
-                before: super::valid_mark()?,
-            },
-        });
+        items.push(Item::parameter(VALID_MARK, "1", present)?);
     }
     items.push(route(prefix, mark));
     items.extend(rules(netlink, family, mark, present, taken)?);

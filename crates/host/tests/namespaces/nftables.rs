@@ -5,7 +5,8 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use host::link::{self, VethEnd};
-use host::nft::{Expression, Nftables, Source, tunnel};
+use host::nft::kill_switch::Exceptions;
+use host::nft::{Expression, Nftables, Source, gateway, kill_switch, tunnel};
 use host::route::{self, MAIN_TABLE, PROTOCOL, Route};
 use host::{Error, Family};
 use sys::netns::Netns;
@@ -71,6 +72,125 @@ fn the_tables_are_word_for_word_those_of_the_stock_program() -> Result<(), Error
         assert!(listed.contains("10.8.0.1") && listed.contains("fe80::9"), "{listed}");
         assert_eq!(listed, listing(&there).unwrap());
     }
+    Ok(())
+}
+
+/// What [`kill_switch`] shall be, as people would write it.
+const KILL_SWITCH: &str = "
+table ip adit-kill-switch-wg0 {
+  chain output {
+    type filter hook output priority 0; policy drop;
+    oifname lo accept
+    oifname wg0 accept
+    meta l4proto udp meta mark 51820 accept
+    udp sport 68 udp dport 67 accept
+    ip daddr 10.0.0.0/8 accept
+    ip daddr 172.16.0.0/12 accept
+    ip daddr 192.168.0.0/16 accept
+    ip daddr 169.254.0.0/16 accept
+    ip daddr 224.0.0.0/24 accept
+    ip daddr 239.0.0.0/8 accept
+    ip daddr 255.255.255.255 accept
+    udp dport 53 accept
+    tcp dport 53 accept
+  }
+  chain forward {
+    type filter hook forward priority 0; policy drop;
+    oifname wg0 accept
+    iifname wg0 accept
+    ip daddr 10.0.0.0/8 accept
+    ip daddr 172.16.0.0/12 accept
+    ip daddr 192.168.0.0/16 accept
+    ip daddr 169.254.0.0/16 accept
+    ip daddr 224.0.0.0/24 accept
+    ip daddr 239.0.0.0/8 accept
+    ip daddr 255.255.255.255 accept
+  }
+}
+table ip6 adit-kill-switch-wg0 {
+  chain output {
+    type filter hook output priority 0; policy drop;
+    oifname lo accept
+    oifname wg0 accept
+    meta l4proto udp meta mark 51820 accept
+    udp sport 546 udp dport 547 accept
+    icmpv6 type 130 accept
+    icmpv6 type 131 accept
+    icmpv6 type 132 accept
+    icmpv6 type 133 accept
+    icmpv6 type 134 accept
+    icmpv6 type 135 accept
+    icmpv6 type 136 accept
+    icmpv6 type 143 accept
+    ip6 daddr fe80::/10 accept
+    ip6 daddr fc00::/7 accept
+    ip6 daddr ff02::/16 accept
+    ip6 daddr ff05::/16 accept
+    udp dport 53 accept
+    tcp dport 53 accept
+  }
+  chain forward {
+    type filter hook forward priority 0; policy drop;
+    oifname wg0 accept
+    iifname wg0 accept
+    ip6 daddr fe80::/10 accept
+    ip6 daddr fc00::/7 accept
+    ip6 daddr ff02::/16 accept
+    ip6 daddr ff05::/16 accept
+  }
+}
+";
+
+/// What [`gateway`] shall be, as people would write it.
+const GATEWAY: &str = "
+table FAMILY adit-gateway-wg0 {
+  chain between {
+    oifname eth0 drop
+    oifname eth1 drop
+  }
+  chain forward {
+    type filter hook forward priority -150;
+    iifname wg0 tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+    oifname wg0 tcp flags syn / syn,rst tcp option maxseg size set rt mtu
+    iifname eth0 jump between
+    iifname eth1 jump between
+  }
+  chain leave {
+    type nat hook postrouting priority 100;
+    iifname wg0 oifname != wg0 LOCAL masquerade
+  }
+}
+";
+
+#[test]
+fn kill_switch_and_gateway_are_what_people_would_write() -> Result<(), Error> {
+    let Some([(here, _), (there, _)]) = two_namespaces() else {
+        return Ok(());
+    };
+    let script_of = |family, local| GATEWAY.replace("FAMILY", family).replace("LOCAL", local);
+    let script = [
+        KILL_SWITCH,
+        &script_of("ip", ""),
+        &script_of("ip6", "ip6 saddr fc00::/7"),
+    ]
+    .concat();
+    let Some(_) = run(&there, "nft -f -", &script) else {
+        return Ok(());
+    };
+    let exceptions = Exceptions {
+        fwmark: 51_820,
+        local_network: true,
+        name_servers: true,
+    };
+    let closed = ["eth0", "eth1"].map(str::to_owned);
+    let mut nftables = open(&here);
+    nftables.replace(&[
+        kill_switch::table(Family::V4, "wg0", exceptions)?,
+        kill_switch::table(Family::V6, "wg0", exceptions)?,
+        gateway::table(Family::V4, "wg0", &closed)?,
+        gateway::table(Family::V6, "wg0", &closed)?,
+    ])?;
+    assert_eq!(listing(&here).unwrap(), listing(&there).unwrap());
     Ok(())
 }
 

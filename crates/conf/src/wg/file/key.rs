@@ -29,6 +29,8 @@ pub enum QuickKey {
     PreDown,
     PostDown,
     SaveConfig,
+    Gateway,
+    KillSwitch,
 }
 
 /// A key of `[Peer]`.
@@ -43,7 +45,7 @@ pub(super) enum PeerKey {
     PersistentKeepalive,
 }
 
-const KEYS: [(&str, Key); 19] = [
+const KEYS: [(&str, Key); 21] = [
     ("PrivateKey", Key::Interface(InterfaceKey::PrivateKey)),
     ("ListenPort", Key::Interface(InterfaceKey::ListenPort)),
     ("FwMark", Key::Interface(InterfaceKey::FwMark)),
@@ -56,6 +58,8 @@ const KEYS: [(&str, Key); 19] = [
     ("PreDown", Key::Quick(QuickKey::PreDown)),
     ("PostDown", Key::Quick(QuickKey::PostDown)),
     ("SaveConfig", Key::Quick(QuickKey::SaveConfig)),
+    ("Gateway", Key::Quick(QuickKey::Gateway)),
+    ("KillSwitch", Key::Quick(QuickKey::KillSwitch)),
     ("Name", Key::Peer(PeerKey::Name)),
     ("PublicKey", Key::Peer(PeerKey::PublicKey)),
     ("PresharedKey", Key::Peer(PeerKey::PresharedKey)),

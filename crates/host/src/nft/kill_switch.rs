@@ -1,0 +1,202 @@
+//! The table that lets packets leave this machine by its tunnel only. It stays when the tunnel is gone.
+//!
+//! What passes besides: what stays on this machine, the encrypted packets themselves, by their mark, and what a link needs to have an
+//! address: DHCP and the neighbour discovery of IPv6. Its chains drop all else, whatever other tables accept: packets of this machine and
+//! those that it forwards.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+use super::name::InterfaceName;
+use super::{Base, Chain, Expression, Hook, Kind, Mark, Policy, Source, Table, TableName};
+use crate::Family;
+use crate::netlink::Error;
+
+/// `filter`
+const PRIORITY: i32 = 0;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+const DNS: u16 = 53;
+
+/// Listener queries, reports and dones, solicitations and advertisements of routers and neighbours, reports of version 2 (RFC 2710,
+/// 4861, 3810).
+const DISCOVERY: [u8; 8] = [130, 131, 132, 133, 134, 135, 136, 143];
+
+/// Networks that the internet does not route, and the multicast groups and broadcasts of a local network.
+const LOCAL_V4: [(Ipv4Addr, u8); 7] = [
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(224, 0, 0, 0), 24),
+    (Ipv4Addr::new(239, 0, 0, 0), 8),
+    (Ipv4Addr::BROADCAST, 32),
+];
+const LOCAL_V6: [(Ipv6Addr, u8); 4] = [
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    (Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0), 16),
+];
+
+/// What passes besides the tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Exceptions {
+    /// The mark of encrypted packets.
+    pub fwmark: u32,
+    /// What goes to private addresses: the local network.
+    pub local_network: bool,
+    /// Questions to name servers, which a tunnel needs that knows its peers by name only.
+    pub name_servers: bool,
+}
+
+impl Exceptions {
+    /// Returns the same without questions to name servers.
+    pub const fn closed(self) -> Self {
+        Self {
+            name_servers: false,
+            ..self
+        }
+    }
+}
+
+/// Returns the name that the tables of an interface have in both families.
+///
+/// # Errors
+///
+/// `InvalidInput` for a name that no interface can have.
+pub fn table_name(interface: &str) -> Result<TableName, Error> {
+    Ok(InterfaceName::new(interface)?.table("adit-kill-switch"))
+}
+
+/// Returns the table of an interface for one family.
+///
+/// # Errors
+///
+/// `InvalidInput` for a name that no interface can have.
+pub fn table(family: Family, interface: &str, exceptions: Exceptions) -> Result<Table, Error> {
+    let name = InterfaceName::new(interface)?;
+    let mut own = vec![
+        leaves_by(&InterfaceName::new("lo")?),
+        leaves_by(&name),
+        is_encrypted(exceptions.fwmark),
+    ];
+    let mut foreign = vec![leaves_by(&name), comes_by(&name)];
+    match family {
+        Family::V4 => own.push(ports(UDP, 68, 67)),
+        Family::V6 => {
+            own.push(ports(UDP, 546, 547));
+            own.extend(DISCOVERY.map(discovers));
+        }
+    }
+    if exceptions.local_network {
+        let local = local_network(family);
+        own.extend(local.iter().cloned());
+        foreign.extend(local);
+    }
+    if exceptions.name_servers {
+        own.extend([asks(UDP), asks(TCP)]);
+    }
+    Ok(Table {
+        family,
+        name: table_name(interface)?,
+        chains: vec![
+            chain("output", Hook::Output, own),
+            chain("forward", Hook::Forward, foreign),
+        ],
+    })
+}
+
+const fn chain(name: &'static str, hook: Hook, rules: Vec<Vec<Expression>>) -> Chain {
+    let base = Base {
+        kind: Kind::Filter,
+        hook,
+        priority: PRIORITY,
+        policy: Policy::Drop,
+    };
+    Chain {
+        name,
+        base: Some(base),
+        rules,
+    }
+}
+
+/// `oifname NAME accept`
+fn leaves_by(interface: &InterfaceName<'_>) -> Vec<Expression> {
+    vec![
+        Expression::Load(Source::OutputName),
+        Expression::Equals(interface.bytes()),
+        Expression::Accept,
+    ]
+}
+
+/// `iifname NAME accept`
+fn comes_by(interface: &InterfaceName<'_>) -> Vec<Expression> {
+    vec![
+        Expression::Load(Source::InputName),
+        Expression::Equals(interface.bytes()),
+        Expression::Accept,
+    ]
+}
+
+/// `meta l4proto udp meta mark MARK accept`
+fn is_encrypted(fwmark: u32) -> Vec<Expression> {
+    vec![
+        Expression::Load(Source::Protocol),
+        Expression::Equals(vec![UDP]),
+        Expression::Load(Source::Mark(Mark::Packet)),
+        Expression::Equals(fwmark.to_ne_bytes().to_vec()),
+        Expression::Accept,
+    ]
+}
+
+/// `udp sport FROM udp dport TO accept`
+fn ports(protocol: u8, from: u16, to: u16) -> Vec<Expression> {
+    vec![
+        Expression::Load(Source::Protocol),
+        Expression::Equals(vec![protocol]),
+        Expression::Load(Source::Transport { offset: 0, len: 2 }),
+        Expression::Equals(from.to_be_bytes().to_vec()),
+        Expression::Load(Source::Transport { offset: 2, len: 2 }),
+        Expression::Equals(to.to_be_bytes().to_vec()),
+        Expression::Accept,
+    ]
+}
+
+/// `udp dport 53 accept`
+fn asks(protocol: u8) -> Vec<Expression> {
+    vec![
+        Expression::Load(Source::Protocol),
+        Expression::Equals(vec![protocol]),
+        Expression::Load(Source::Transport { offset: 2, len: 2 }),
+        Expression::Equals(DNS.to_be_bytes().to_vec()),
+        Expression::Accept,
+    ]
+}
+
+/// `icmpv6 type TYPE accept`
+fn discovers(kind: u8) -> Vec<Expression> {
+    vec![
+        Expression::Load(Source::Protocol),
+        Expression::Equals(vec![ICMPV6]),
+        Expression::Load(Source::Transport { offset: 0, len: 1 }),
+        Expression::Equals(vec![kind]),
+        Expression::Accept,
+    ]
+}
+
+/// `ip daddr NETWORK accept`, for each of them.
+fn local_network(family: Family) -> Vec<Vec<Expression>> {
+    let networks: Vec<(IpAddr, u8)> = match family {
+        Family::V4 => LOCAL_V4.map(|(address, len)| (address.into(), len)).to_vec(),
+        Family::V6 => LOCAL_V6.map(|(address, len)| (address.into(), len)).to_vec(),
+    };
+    let rule = |(address, len)| {
+        let mut rule = Expression::goes_to(address, len);
+        rule.push(Expression::Accept);
+        rule
+    };
+    networks.into_iter().map(rule).collect()
+}

@@ -1,0 +1,255 @@
+//! `KillSwitch` and `Gateway`: a client, the server that it reaches others through, and a host on the internet behind that, which knows
+//! no way to the client but through the addresses of the server.
+
+use std::time::Duration;
+
+use e2e::{Side, command};
+use rustix::process::Signal;
+
+use super::world::{Tool, World};
+use super::{KEY, filled};
+
+/// Seen from the server: what comes from the client in the clear, but for what a link needs.
+const WATCH: &str = "nft -f - <<'END'
+table inet watch {
+  counter clear {}
+  chain seen {
+    type filter hook prerouting priority -300;
+    iifname c1 udp dport 51820 accept
+    iifname c1 icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept
+    iifname c1 counter name clear
+  }
+}
+END";
+
+const TRAFFIC: &str = "for target in 203.0.113.9 2001:db8:99::9 192.168.77.1; do
+  setsid ping -i 0.02 $target > /dev/null 2>&1 &
+done
+setsid bash -c 'while sleep 0.02; do echo x > /dev/udp/203.0.113.9/53; echo x > /dev/udp/2001:db8:99::9/443; done' > /dev/null 2>&1 &";
+
+struct Internet {
+    client: World,
+    server: World,
+    host: Side,
+    server_key: String,
+}
+
+impl Internet {
+    fn new() -> Option<Self> {
+        let (client, server, host) = (World::new()?, World::new()?, Side::new().unwrap());
+        client.sh(&format!("ip link set v1 netns {} name c1", server.pid()));
+        server.sh(&format!("ip link set v1 netns {} name s1", host.pid()));
+        client.sh("ip link set v0 up");
+        server.sh(
+            "ip addr flush dev v0; ip link set v0 up; ip link set c1 up
+             ip addr add 192.0.2.1/24 dev c1; ip addr add 192.168.77.1/24 dev c1; ip addr add 2001:db8::1/64 dev c1 nodad
+             ip addr add 203.0.113.1/24 dev v0; ip addr add 2001:db8:99::1/64 dev v0 nodad",
+        );
+        client.sh("ip addr add 192.168.77.2/24 dev v0");
+        host.sh("ip link set s1 up; ip addr add 203.0.113.9/24 dev s1; ip addr add 2001:db8:99::9/64 dev s1 nodad")
+            .unwrap();
+        let server_key = server.sh("wg genkey | tee /run/wireguard/key | wg pubkey");
+        Some(Self {
+            client,
+            server,
+            host,
+            server_key,
+        })
+    }
+
+    /// Writes the file of the server, with some more lines about the interface.
+    fn serve(&self, lines: &str) {
+        let key = self.server.sh("cat /run/wireguard/key");
+        let client_key = self.client.sh(&format!("echo {KEY} | wg pubkey"));
+        self.server.write(&format!(
+            "[Interface]\nPrivateKey = {key}\nAddress = 10.9.0.1/24, fd09::1/64\nListenPort = 51820\n{lines}\n\
+             [Peer]\nPublicKey = {client_key}\nAllowedIPs = 10.9.0.2/32, fd09::2/128\n"
+        ));
+    }
+
+    /// Writes the file of the client, with some more lines about the interface.
+    fn connect(&self, lines: &str) {
+        let server_key = &self.server_key;
+        self.client.write(&filled(&format!(
+            "Address = 10.9.0.2/24, fd09::2/64\n{lines}\n\
+             [Peer]\nPublicKey = {server_key}\nEndpoint = 192.0.2.1:51820\nAllowedIPs = 0.0.0.0/0, ::/0"
+        )));
+    }
+
+    fn reaches_the_host(&self) {
+        for target in ["203.0.113.9", "2001:db8:99::9"] {
+            self.client.reaches(target);
+        }
+    }
+
+    fn watch(&self) {
+        self.server.sh(WATCH);
+    }
+
+    /// Waits a while for packets in the clear, and counts those since the last time.
+    fn leaked(&self) -> u64 {
+        std::thread::sleep(Duration::from_millis(500));
+        let counter = self.server.sh("nft reset counter inet watch clear");
+        let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
+        words.nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl World {
+    fn reaches(&self, target: &str) {
+        let ping = || self.side().sh(&format!("ping -c 1 -W 1 {target}"));
+        command::until(Duration::from_secs(10), ping).unwrap();
+    }
+
+    fn does_not_reach(&self, target: &str) {
+        let answered = self.side().sh(&format!("ping -c 2 -i 0.1 -W 0.3 {target}"));
+        assert!(answered.is_err(), "{target} answers");
+    }
+
+    fn kill_engine(&self) {
+        let engines = self.engines();
+        assert!(!engines.is_empty());
+        engines.into_iter().for_each(|pid| e2e::side::end(pid, Signal::KILL));
+        self.becomes("gone", |world| {
+            world.sh("ip link show wg0 > /dev/null 2>&1 || echo gone")
+        });
+    }
+}
+
+#[test]
+fn a_kill_switch_lets_nothing_out_until_an_explicit_down() {
+    let Some(net) = Internet::new() else { return };
+    let client = &net.client;
+    net.serve("Gateway = true");
+    net.server.ok(Tool::Ours, "up wg0");
+    net.connect("KillSwitch = true\nPreUp = nft list chain ip6 adit-kill-switch-wg0 output >> /run/wireguard/log");
+    let before = client.state();
+    net.watch();
+    client.sh(TRAFFIC);
+    assert!(
+        net.leaked() > 0,
+        "before there is a tunnel packets are seen in the clear"
+    );
+
+    client.ok(Tool::Ours, "up wg0");
+    let log = client.sh("cat /run/wireguard/log");
+    assert!(
+        log.contains("policy drop"),
+        "it is there before the interface is up: {log}"
+    );
+    net.leaked();
+    net.reaches_the_host();
+    client.does_not_reach("192.168.77.1");
+    assert_eq!(net.leaked(), 0, "while the tunnel is up");
+
+    client.kill_engine();
+    assert_eq!(net.leaked(), 0, "the engine is gone");
+    client.ok(Tool::Ours, "up wg0");
+    net.reaches_the_host();
+    client.kill_engine();
+    net.connect("KillSwitch = true\nPostUp = false");
+    assert!(!client.run(Tool::Ours, "up wg0").status.success());
+    assert_eq!(net.leaked(), 0, "an up came and failed");
+
+    net.connect("KillSwitch = lan");
+    client.ok(Tool::Ours, "up wg0");
+    client.reaches("192.168.77.1");
+    net.reaches_the_host();
+    net.connect("KillSwitch = true");
+    client.ok(Tool::Ours, "reload wg0");
+    client.does_not_reach("192.168.77.1");
+    net.leaked();
+    assert_eq!(net.leaked(), 0, "after a reload");
+
+    client.sh("rm /run/wireguard/log");
+    client.ok(Tool::Ours, "down wg0");
+    assert!(net.leaked() > 0, "after an explicit down");
+    assert_eq!(client.settled(), before);
+}
+
+#[test]
+fn questions_for_names_pass_a_kill_switch_until_they_are_answered() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(
+        "Address = 10.9.0.2/24\nKillSwitch = true\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0\nEndpoint = late.invalid:5\n",
+    ));
+    world.ok(Tool::Ours, "up wg0");
+    let passes = |world: &World| world.sh("nft list table ip adit-kill-switch-wg0 | grep -c 'dport 53 accept' || true");
+    assert_eq!(passes(&world), "2");
+    world.sh("cp /etc/hosts /run/wireguard/hosts; echo 192.0.2.7 late.invalid >> /run/wireguard/hosts; mount --bind /run/wireguard/hosts /etc/hosts");
+    world.becomes("0", passes);
+    assert!(world.sh("wg show wg0 endpoints").ends_with("192.0.2.7:5"));
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    world.ok(Tool::Ours, "down wg0");
+}
+
+#[test]
+fn a_gateway_forwards_for_its_peers_only_and_leaves_no_trace() {
+    let Some(net) = Internet::new() else { return };
+    let (client, server, host) = (&net.client, &net.server, &net.host);
+    // A router on the way from whom the server has its own default route.
+    server.sh("echo 1 > /proc/sys/net/ipv6/conf/v0/accept_ra; ip -6 route replace default via 2001:db8:99::9");
+    let before = server.state();
+    net.serve("Gateway = true\nMTU = 1300");
+    net.connect("");
+    server.ok(Tool::Ours, "up wg0");
+    client.ok(Tool::Ours, "up wg0");
+    net.reaches_the_host();
+    assert_eq!(server.sh("cat /proc/sys/net/ipv6/conf/v0/accept_ra"), "2");
+
+    // Segments fit, though the host has a larger MTU.
+    host.sh("ip route add 10.9.0.0/24 via 203.0.113.1").unwrap();
+    client.sh("nft -f - <<'END'
+table inet watch {
+  chain seen {
+    type filter hook input priority 0;
+    tcp flags syn tcp option maxseg size <= 1260 counter
+    tcp flags syn counter
+  }
+}
+END");
+    let _ = host.sh("timeout 1 bash -c 'echo > /dev/tcp/10.9.0.2/80'");
+    let seen = client.sh("nft list table inet watch");
+    assert_eq!(seen.matches("packets 1").count(), 2, "{seen}");
+
+    // Others than the peers are not forwarded, though they know the way.
+    client.ok(Tool::Ours, "down wg0");
+    host.sh("ip route add 192.0.2.0/24 via 203.0.113.1").unwrap();
+    client.does_not_reach("203.0.113.9");
+    server.sh("nft flush chain ip adit-gateway-wg0 between");
+    client.reaches("203.0.113.9");
+
+    // Another gateway needs the same, and keeps it.
+    server.write_to("wg1", &filled("Address = 10.8.0.1/24\nGateway = true"));
+    server.ok(Tool::Ours, "up wg1");
+    server.ok(Tool::Ours, "down wg0");
+    client.does_not_reach("203.0.113.9");
+    assert_eq!(
+        server.sh("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding"),
+        "1\n0"
+    );
+    server.ok(Tool::Ours, "down wg1");
+    assert_eq!(server.sh("cat /proc/sys/net/ipv6/conf/v0/accept_ra"), "1");
+    assert_eq!(server.settled(), before);
+
+    // By reload, and with the plan that says so.
+    net.serve("");
+    server.ok(Tool::Ours, "up wg0");
+    let without = server.state();
+    net.serve("Gateway = true");
+    server.ok(Tool::Ours, "reload wg0");
+    assert_eq!(server.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    client.ok(Tool::Ours, "up wg0");
+    net.reaches_the_host();
+    net.serve("");
+    server.ok(Tool::Ours, "reload wg0");
+    assert_eq!(machine(&server.state()), machine(&without));
+}
+
+/// What stands around the interface: the state without the peers, of which one has been there meanwhile.
+fn machine(state: &str) -> String {
+    let lines = state
+        .lines()
+        .filter(|line| !line.contains('\t') || line.contains(":\t"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
