@@ -20,6 +20,7 @@ mod memory;
 mod path;
 mod peers;
 mod programs;
+mod reload;
 mod report;
 mod samples;
 mod stand;

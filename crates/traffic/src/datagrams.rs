@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// Sends like QUIC: segmented, with at most so many datagrams under way
     #[arg(long)]
     window: Option<u64>,
+    /// With a window: sends no faster than so many megabits a second
+    #[arg(long, requires = "window")]
+    rate: Option<f64>,
 }
 
 /// Bytes asked for each way; what a QUIC library typically asks for.
@@ -78,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<Value, String> {
     let (sent, received) = thread::scope(|scope| {
         let receiving = scope.spawn(|| receive(&receiver, &pattern, segmented, &done));
         let sent = match options.window {
-            Some(window) => send_segmented(&sender, &pattern, options.seconds, window),
+            Some(window) => send_segmented(&sender, &pattern, options, window),
             None => send_plain(&sender, &pattern, len, options.seconds),
         };
         done.store(true, Ordering::Relaxed);
@@ -119,12 +122,17 @@ fn send_plain(socket: &UdpSocket, pattern: &Pattern, len: usize, seconds: f64) -
 }
 
 /// With at most `window` datagrams under way. Returns how many were sent.
-fn send_segmented(socket: &UdpSocket, pattern: &Pattern, seconds: f64, window: u64) -> Result<u64, String> {
+fn send_segmented(socket: &UdpSocket, pattern: &Pattern, options: &Options, window: u64) -> Result<u64, String> {
     let mut slots = pattern.slots();
     let count = pattern.period();
     let (start, mut next, mut acknowledged, mut lost) = (Instant::now(), 0_u64, 0_u64, 0_u64);
     let mut answer = [0; 8];
-    while start.elapsed().as_secs_f64() < seconds {
+    let bits = f64::from(options.len) * 8.0;
+    while start.elapsed().as_secs_f64() < options.seconds {
+        if let Some(rate) = options.rate {
+            let due = Duration::from_secs_f64(next as f64 * bits / (rate * 1e6));
+            thread::sleep(due.saturating_sub(start.elapsed()));
+        }
         while next + count > acknowledged + window {
             match socket.recv(&mut answer) {
                 Ok(8) => acknowledged = acknowledged.max(u64::from_le_bytes(answer)),

@@ -1,7 +1,7 @@
 //! What is measured: legs as data, in the order in which they run.
 
 use super::stand::{Series, Setting, Stand};
-use super::{datagrams, flood, handshakes, latency, memory, path, peers, tcp, tools};
+use super::{datagrams, flood, handshakes, latency, memory, path, peers, reload, tcp, tools};
 
 /// The table a figure belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Leg {
 }
 
 /// All legs.
-pub(super) const LEGS: [&Leg; 24] = [
+pub(super) const LEGS: [&Leg; 25] = [
     &latency::IDLE,
     &tcp::ONE,
     &tcp::FOUR,
@@ -142,6 +142,7 @@ pub(super) const LEGS: [&Leg; 24] = [
     &tools::SHOW_TEN_THOUSAND,
     &tools::SHOW_HUNDRED_THOUSAND,
     &tools::SETCONF,
+    &reload::RELOAD,
     &handshakes::STORM,
 ];
 

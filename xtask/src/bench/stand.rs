@@ -187,17 +187,25 @@ impl Stand {
     /// # Errors
     /// When it fails, or reports nothing readable.
     pub(super) fn traffic(&self, arguments: &str) -> Result<Value, String> {
-        let (left, right) = (self.lab.left.pid(), self.lab.right.pid());
-        let mut command = std::process::Command::new("timeout");
-        command.arg("120").arg(&self.setting.traffic);
-        command.args(arguments.split_whitespace());
-        command.args([
-            format!("--from=/proc/{left}/ns/net"),
-            format!("--to=/proc/{right}/ns/net"),
-        ]);
-        let text = command::output(&mut command)?;
-        serde_json::from_str(&text).map_err(|error| format!("traffic {arguments}: {error}: {text}"))
+        traffic(&self.setting, &self.lab, arguments)
     }
+}
+
+/// Runs the traffic program from the left side to the right one, and returns what it reports.
+///
+/// # Errors
+/// When it fails, or reports nothing readable.
+pub(super) fn traffic(setting: &Setting, lab: &Lab, arguments: &str) -> Result<Value, String> {
+    let (left, right) = (lab.left.pid(), lab.right.pid());
+    let mut command = std::process::Command::new("timeout");
+    command.arg("120").arg(&setting.traffic);
+    command.args(arguments.split_whitespace());
+    command.args([
+        format!("--from=/proc/{left}/ns/net"),
+        format!("--to=/proc/{right}/ns/net"),
+    ]);
+    let text = command::output(&mut command)?;
+    serde_json::from_str(&text).map_err(|error| format!("traffic {arguments}: {error}: {text}"))
 }
 
 fn serve(lab: &Lab) -> Result<Iperf, String> {
