@@ -63,6 +63,7 @@ complete -c adit -n "__fish_adit_using_subcommand try" -l size -d 'Data to move 
 complete -c adit -n "__fish_adit_using_subcommand try" -l seconds -d 'Move data over each path for so long instead' -r
 complete -c adit -n "__fish_adit_using_subcommand try" -l json -d 'Print one JSON object instead of text'
 complete -c adit -n "__fish_adit_using_subcommand try" -s h -l help -d 'Print help'
+complete -c adit -n "__fish_adit_using_subcommand up" -l backend -d 'Who runs the interface, whatever the file says: kernel, adit, or auto for the kernel if it can' -r
 complete -c adit -n "__fish_adit_using_subcommand up" -s h -l help -d 'Print help'
 complete -c adit -n "__fish_adit_using_subcommand plan" -l json -d 'Print an object for programs'
 complete -c adit -n "__fish_adit_using_subcommand plan" -s h -l help -d 'Print help'

@@ -8,7 +8,16 @@ use std::process::{Command, Stdio};
 use crate::{Result, command, needs};
 
 /// The modules the guest loads, each with all that it depends on.
-const MODULES: [&str; 2] = ["virtio_net", "wireguard"];
+const MODULES: [&str; 8] = [
+    "virtio_net",
+    "wireguard",
+    "tun",
+    "nft_ct",
+    "nft_fib_ipv4",
+    "nft_fib_ipv6",
+    "nft_chain_nat",
+    "nft_masq",
+];
 
 /// The first process: loads modules, then runs lines from the second serial port and prints each one's exit code.
 const INIT: &str = "#!/bin/busybox sh
@@ -64,6 +73,9 @@ pub fn build(folder: &Path, modules: &Path) -> Result<PathBuf> {
     command::output(Command::new("chmod").arg("755").arg(root.join("init")))?;
     copy(&program("busybox")?, &root.join("bin/busybox"))?;
     copy(&needs::adit(), &root.join("bin/adit"))?;
+    for name in ["etc/wireguard", "etc/iproute2"] {
+        fs::create_dir_all(root.join(name)).map_err(|error| format!("{}: {error}", root.display()))?;
+    }
     for name in ["wg", "ip", "ping"] {
         add_program(&root, name)?;
     }

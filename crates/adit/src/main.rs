@@ -49,6 +49,9 @@ enum Command {
     Up {
         /// The name of the interface, whose file is /etc/wireguard/NAME.conf, or the path of a file NAME.conf
         tunnel: OsString,
+        /// Who runs the interface, whatever the file says: kernel, adit, or auto for the kernel if it can
+        #[arg(long)]
+        backend: Option<OsString>,
     },
     /// Print what `reload` would change, and change nothing
     Plan {
@@ -125,7 +128,11 @@ fn main() -> ExitCode {
         Ok(Command::Show(options)) => show::run(&options),
         Ok(Command::Wg { arguments }) => wg::main(&arguments),
         Ok(Command::WgQuick { arguments }) => wg_quick::main(&arguments),
-        Ok(Command::Up { tunnel }) => wg_quick::main(&["up".into(), tunnel]),
+        Ok(Command::Up { tunnel, backend }) => {
+            let backend = backend.map(|backend| ["--backend".into(), backend]);
+            let words = ["up".into(), tunnel].into_iter().chain(backend.into_iter().flatten());
+            wg_quick::main(&words.collect::<Vec<_>>())
+        }
         Ok(Command::Plan { tunnel, json }) => {
             let json = json.then(|| "--json".into());
             wg_quick::main(&["plan".into(), tunnel].into_iter().chain(json).collect::<Vec<_>>())

@@ -95,11 +95,17 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
             say(USAGE);
             return ExitCode::SUCCESS;
         }
-        [Some("up"), Some(what)] => file::find(what).and_then(|file| up::run(&file)),
+        [Some("up"), Some(what)] => file::find(what).and_then(|file| up::run(&file, None)),
         [Some("down"), Some(what)] => file::find(what).and_then(|file| down::run(&file)),
         [Some("strip"), Some(what)] => file::find(what).and_then(|file| strip::run(&file)),
         [Some("save"), Some(what)] => file::find(what).and_then(|file| save::run(&file)),
         // Words of adit, not of the stock tool.
+        [Some("up"), Some(what), Some("--backend"), Some(backend)] => {
+            let backend = backend
+                .parse()
+                .map_err(|why: String| Failure::new(format!("--backend {backend}: {why}")));
+            backend.and_then(|backend| up::run(&file::find(what)?, Some(backend)))
+        }
         [Some("reload" | "apply"), Some(what)] => file::find(what).and_then(|file| reload::reload(&file, None)),
         [Some("apply"), Some(what), Some("--confirm"), Some(time)] => {
             let time = confirm::time(time);

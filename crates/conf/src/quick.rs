@@ -29,6 +29,33 @@ pub struct Quick {
     pub gateway: bool,
     /// Whether packets leave this machine by the tunnel only.
     pub kill_switch: KillSwitch,
+    /// Who runs the interface.
+    pub backend: Backend,
+}
+
+/// Who runs an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// The kernel if it can, else an engine in userspace.
+    #[default]
+    Auto,
+    /// The kernel.
+    Kernel,
+    /// The engine of adit.
+    Adit,
+}
+
+impl std::str::FromStr for Backend {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "kernel" => Ok(Self::Kernel),
+            "adit" => Ok(Self::Adit),
+            _ => Err("expected kernel, adit or auto".to_owned()),
+        }
+    }
 }
 
 /// Whether packets leave a machine by its tunnel only.
@@ -150,6 +177,10 @@ impl Quick {
                 };
                 return Ok(());
             }
+            QuickKey::Backend => {
+                self.backend = value.parse().map_err(|error: String| wrong(at, "Backend", &error))?;
+                return Ok(());
+            }
             QuickKey::PreUp => Stage::PreUp,
             QuickKey::PostUp => Stage::PostUp,
             QuickKey::PreDown => Stage::PreDown,
@@ -246,7 +277,7 @@ mod tests {
         let (quick, problems) = read(
             "Address = 10.0.0.2/24, fd00::2/64 10.0.0.3\nAddress=fd00::3\nDNS = 1.1.1.1,corp.example fd00::53\nMTU = 1420\n\
              Table = 1234\nPostUp = iptables -A x -o %i # not a comment\nPreDown = a\nPostUp = b\nSaveConfig = True\n\
-             Gateway = true\nKillSwitch = LAN\n",
+             Gateway = true\nKillSwitch = LAN\nBackend = Kernel\n",
         );
         assert_eq!(problems, [""; 0]);
         let addresses: Vec<_> = quick
@@ -270,7 +301,10 @@ mod tests {
         let post_up: Vec<_> = quick.hooks(Stage::PostUp).collect();
         assert_eq!(post_up, ["iptables -A x -o %i # not a comment", "b"]);
         assert!(quick.save_config && quick.gateway);
-        assert_eq!(quick.kill_switch, KillSwitch::OnButLocal);
+        assert_eq!(
+            (quick.kill_switch, quick.backend),
+            (KillSwitch::OnButLocal, Backend::Kernel)
+        );
     }
 
     #[test]
@@ -303,6 +337,7 @@ mod tests {
             ),
             ("SaveConfig = yes", "2:14 SaveConfig: expected true or false"),
             ("Gateway = 1", "2:11 Gateway: expected true or false"),
+            ("Backend = go", "2:11 Backend: expected kernel, adit or auto"),
             ("KillSwitch = wlan", "2:14 KillSwitch: expected true, false or lan"),
         ] {
             assert_eq!(read(line).1, [problem]);

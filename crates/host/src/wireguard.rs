@@ -61,6 +61,14 @@ pub fn open(name: &str) -> io::Result<Box<dyn Device>> {
     }
 }
 
+/// Tells whether the kernel runs an interface.
+///
+/// # Errors
+/// That of a system call.
+pub fn is_of_kernel(name: &str) -> io::Result<bool> {
+    Ok(kernel_interfaces()?.iter().any(|interface| interface == name))
+}
+
 fn kernel_interfaces() -> io::Result<Vec<String>> {
     let list = || link::names_of_kind(&mut Netlink::open()?, KERNEL_KIND);
     list().map_err(|error| match error.raw_os_error() {

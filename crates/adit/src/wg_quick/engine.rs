@@ -4,6 +4,7 @@ use std::env;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
+use conf::quick::Backend;
 use conf::uapi::{DeviceStatus, SetRequest};
 use host::{Netlink, link, wireguard};
 use rustix::io::Errno;
@@ -15,12 +16,33 @@ use super::{Failure, say};
 const ENGINE: &str = "WG_QUICK_USERSPACE_IMPLEMENTATION";
 
 /// Makes an interface.
-pub(super) fn create(interface: &str, lock: &Lock) -> Result<(), Failure> {
+pub(super) fn create(interface: &str, backend: Backend, lock: &Lock) -> Result<(), Failure> {
+    if backend == Backend::Adit {
+        return start(interface, backend, lock);
+    }
     say(format_args!("[#] ip link add dev {interface} type wireguard"));
     match link::create_wireguard(&mut Netlink::open()?, interface) {
-        Err(error) if error.is(Errno::OPNOTSUPP) => start(interface, lock),
+        Err(error) if error.is(Errno::OPNOTSUPP) && backend == Backend::Auto => start(interface, backend, lock),
+        Err(error) if error.is(Errno::OPNOTSUPP) => Err(Failure::new(format!(
+            "{error}: this kernel has no WireGuard; Backend = auto, or adit, runs the interface without it"
+        ))),
         created => Ok(created?),
     }
+}
+
+/// Warns if the interface is run by another one than is wanted: that cannot change while it is up.
+pub(super) fn warn_if_other(interface: &str, backend: Backend) -> Result<(), Failure> {
+    let runs = wireguard::is_of_kernel(interface);
+    let runs = runs.map_err(|error| Failure::new(format!("cannot find out who runs {interface}: {error}")))?;
+    let (runs, wanted) = match (backend, runs) {
+        (Backend::Kernel, false) => ("an engine", "the kernel"),
+        (Backend::Adit, true) => ("the kernel", "adit"),
+        _ => return Ok(()),
+    };
+    say(format_args!(
+        "Warning: {runs} runs `{interface}'; for {wanted} to do so take it down and up again"
+    ));
+    Ok(())
 }
 
 /// Tells whether there is an interface of that name, of any kind.
@@ -57,8 +79,9 @@ pub(super) fn change(interface: &str, request: &SetRequest) -> Result<(), Failur
 ///
 /// What starts ours keeps the lock until then, even if this program is killed meanwhile: nobody undoes what is yet to come. Another
 /// engine might never give it back.
-fn start(interface: &str, lock: &Lock) -> Result<(), Failure> {
-    let mut command = match env::var_os(ENGINE).filter(|program| !program.is_empty()) {
+fn start(interface: &str, backend: Backend, lock: &Lock) -> Result<(), Failure> {
+    let other = env::var_os(ENGINE).filter(|program| !program.is_empty() && backend == Backend::Auto);
+    let mut command = match other {
         Some(program) => Command::new(program),
         None => {
             let mut own = Command::new("/proc/self/exe");

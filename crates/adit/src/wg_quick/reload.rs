@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::confirm::{self, Pending};
 use super::dns::Dns;
-use super::engine::{change, status};
+use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::Used;
@@ -178,6 +178,7 @@ impl Plan {
         let journal = Journal::read(interface)?
             .filter(|journal| journal.complete)
             .ok_or_else(not_ours)?;
+        engine::warn_if_other(interface, quick.backend)?;
         let live = status(interface)?;
         let mut host = Host::open(interface)?;
         let allowed: Vec<Prefix> = config.peers.iter().flat_map(|peer| peer.allowed_ips.added()).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use conf::quick::{Quick, Stage};
+use conf::quick::{Backend, Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
 use host::nft::kill_switch::Exceptions;
@@ -17,9 +17,11 @@ use super::journal::{self, Journal};
 use super::save::Used;
 use super::{Failure, Outcome, desired, down, hooks, names, say};
 
-pub(super) fn run(file: &File) -> Outcome {
+/// Brings a tunnel up; `backend` comes before what the file says.
+pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
     let text = file.text()?;
     let (config, quick) = file.understand(&text)?;
+    let backend = backend.unwrap_or(quick.backend);
     let stop = stop_on_signals()?;
     let interface = &file.interface;
     let lock = journal::lock()?;
@@ -51,7 +53,9 @@ pub(super) fn run(file: &File) -> Outcome {
         stop: &stop,
         switch: None,
     };
-    let created = up.close(&config).and_then(|()| engine::create(interface, &lock));
+    let created = up
+        .close(&config)
+        .and_then(|()| engine::create(interface, backend, &lock));
     drop(lock);
     if let Err(failure) = created.and_then(|()| up.run(config)) {
         let undo = |lock| match Journal::read(interface)? {

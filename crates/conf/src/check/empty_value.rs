@@ -14,7 +14,12 @@ fn check(file: &File<'_>, report: &mut Report<'_>) {
         // No table is the usual one; the others are errors without a value.
         let has_effect = matches!(
             key,
-            QuickKey::Table | QuickKey::Mtu | QuickKey::SaveConfig | QuickKey::Gateway | QuickKey::KillSwitch
+            QuickKey::Table
+                | QuickKey::Mtu
+                | QuickKey::SaveConfig
+                | QuickKey::Gateway
+                | QuickKey::KillSwitch
+                | QuickKey::Backend
         );
         if text.value.is_empty() && !has_effect {
             report.add(

@@ -31,6 +31,7 @@ pub enum QuickKey {
     SaveConfig,
     Gateway,
     KillSwitch,
+    Backend,
 }
 
 /// A key of `[Peer]`.
@@ -45,7 +46,7 @@ pub(super) enum PeerKey {
     PersistentKeepalive,
 }
 
-const KEYS: [(&str, Key); 21] = [
+const KEYS: [(&str, Key); 22] = [
     ("PrivateKey", Key::Interface(InterfaceKey::PrivateKey)),
     ("ListenPort", Key::Interface(InterfaceKey::ListenPort)),
     ("FwMark", Key::Interface(InterfaceKey::FwMark)),
@@ -60,6 +61,7 @@ const KEYS: [(&str, Key); 21] = [
     ("SaveConfig", Key::Quick(QuickKey::SaveConfig)),
     ("Gateway", Key::Quick(QuickKey::Gateway)),
     ("KillSwitch", Key::Quick(QuickKey::KillSwitch)),
+    ("Backend", Key::Quick(QuickKey::Backend)),
     ("Name", Key::Peer(PeerKey::Name)),
     ("PublicKey", Key::Peer(PeerKey::PublicKey)),
     ("PresharedKey", Key::Peer(PeerKey::PresharedKey)),
