@@ -43,7 +43,9 @@ fn check(side: &Side, guest: &Guest) -> Result<()> {
              [Peer]\\nPublicKey = {}\\nEndpoint = 192.0.2.1:51820\\nAllowedIPs = 0.0.0.0/0, ::/0\\n",
             server_key.trim()
         );
-        guest.sh(&format!("printf '{text}' > /etc/wireguard/wg0.conf; chmod 600 /etc/wireguard/wg0.conf"))
+        guest.sh(&format!(
+            "printf '{text}' > /etc/wireguard/wg0.conf; chmod 600 /etc/wireguard/wg0.conf"
+        ))
     };
     let before = guest.sh(STATE)?;
 
@@ -93,7 +95,9 @@ fn runs_in(guest: &Guest, kind: &str) -> Result<()> {
 
 fn works(guest: &Guest) -> Result<()> {
     for address in ["10.9.0.1", "fd09::1"] {
-        command::until(Duration::from_secs(20), || guest.sh(&format!("ping -c 1 -W 2 {address}")))?;
+        command::until(Duration::from_secs(20), || {
+            guest.sh(&format!("ping -c 1 -W 2 {address}"))
+        })?;
     }
     Ok(())
 }

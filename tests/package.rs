@@ -37,6 +37,7 @@ fn the_deployment_guide_holds_word_for_word() {
         if step.text.contains("enable --now") && step.machine == "client" {
             machines.both(runs);
             stays_up_without_its_hooks_processes(&machines);
+            comes_back(&machines);
         }
         if step.text.contains("systemctl reload") {
             reloaded(&machines);
@@ -121,7 +122,10 @@ fn runs(machine: &Debian) {
         "active"
     );
     for pid in machine.processes_of(UNIT).unwrap() {
-        assert_eq!(machine.sh(&format!("cat /proc/{pid}/comm")).unwrap().trim(), "aditd");
+        assert_eq!(
+            machine.sh(&format!("tr '\\0' ' ' < /proc/{pid}/cmdline")).unwrap(),
+            "aditd wg0 "
+        );
     }
 }
 
@@ -134,6 +138,37 @@ fn stays_up_without_its_hooks_processes(machines: &Machines) {
     assert!(rules.contains("-A FORWARD -i wg0 -j ACCEPT"), "{rules}");
     let enabled = machines.server.sh("ls /etc/systemd/system/*.wants").unwrap();
     assert_eq!(enabled.matches("wg-quick@wg0.service").count(), 2, "{enabled}");
+}
+
+/// An engine that is killed is started again, with all that hooks made, once.
+fn comes_back(machines: &Machines) {
+    let server = &machines.server;
+    let main = || {
+        server
+            .sh(&format!("systemctl show --property=MainPID --value {UNIT}"))
+            .unwrap()
+    };
+    let killed = main();
+    if killed.trim() == "0" {
+        // The kernel runs it.
+        return;
+    }
+    assert_eq!(server.processes_of(UNIT).unwrap(), [killed.trim()]);
+    server.sh(&format!("kill -KILL {killed}")).unwrap();
+    command::until(Duration::from_secs(10), || {
+        let state = server.sh(&format!("systemctl is-active {UNIT} || true"))?;
+        if state.trim() == "active" && main() != killed {
+            Ok(())
+        } else {
+            Err(format!("the unit is {state}"))
+        }
+    })
+    .unwrap();
+    runs(server);
+    let rules = server.sh("iptables --list-rules FORWARD").unwrap();
+    assert_eq!(rules.matches("-A FORWARD -i wg0 -j ACCEPT").count(), 1, "{rules}");
+    let ping = || machines.client.sh("ping -c 1 -W 1 10.8.0.1");
+    command::until(Duration::from_secs(20), ping).unwrap();
 }
 
 /// The new peer is there, and the session of the old one still is.

@@ -128,7 +128,7 @@ impl Debian {
         let file = format!("/sys/fs/cgroup{}/cgroup.procs", group.trim());
         // A unit without processes has no cgroup.
         let list = self.sh(&format!(
-            "test -n '{}' && cat {file} 2> /dev/null || true",
+            "test -n '{}' && cat '{file}' 2> /dev/null || true",
             group.trim()
         ))?;
         Ok(list.lines().map(str::to_owned).collect())

@@ -112,6 +112,8 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     }
     drop(ready);
     if let Some(engine) = outcome? {
+        // For who runs it as a unit of its own, with Type=notify.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         // An idle tunnel is small: most code that has run by now served the start.
         sys::program::forget_code();
         engine.wait();

@@ -69,6 +69,20 @@ pub fn is_of_kernel(name: &str) -> io::Result<bool> {
     Ok(kernel_interfaces()?.iter().any(|interface| interface == name))
 }
 
+/// Returns the process that runs an interface; `None` where it is the kernel's, or the engine does not tell.
+///
+/// # Errors
+/// That of a system call.
+pub fn process(name: &str) -> io::Result<Option<u32>> {
+    let Some(engine) = userspace::connect(name)? else {
+        return Ok(None);
+    };
+    let process = engine.process()?;
+    // It may have handed its socket on, and ended.
+    let runs = rustix::process::test_kill_process(process).is_ok();
+    Ok(runs.then_some(process.as_raw_pid().cast_unsigned()))
+}
+
 fn kernel_interfaces() -> io::Result<Vec<String>> {
     let list = || link::names_of_kind(&mut Netlink::open()?, KERNEL_KIND);
     list().map_err(|error| match error.raw_os_error() {

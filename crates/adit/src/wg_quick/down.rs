@@ -26,7 +26,7 @@ pub(super) fn run(file: &File) -> Outcome {
     // One of a tunnel that the stock tool made is not there yet.
     journal.write()?;
     undo(interface, &journal, KillSwitch::Goes, &lock)?;
-    journal.end()?;
+    journal.end(None)?;
     drop(lock);
     let outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
     // A command may have brought the tunnel up again.

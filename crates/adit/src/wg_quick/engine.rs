@@ -94,7 +94,8 @@ fn start(interface: &str, backend: Backend, lock: &Lock) -> Result<(), Failure> 
         Some(program) => program.to_owned(),
     };
     say(format_args!("[#] {program} {interface}"));
-    let status = command.arg(interface).status();
+    // systemd waits for this program to say that the tunnel is up, not for an engine.
+    let status = command.arg(interface).env_remove("NOTIFY_SOCKET").status();
     let status = status.map_err(|error| Failure::new(format!("cannot run {program}: {error}")))?;
     if status.success() {
         Ok(())

@@ -199,27 +199,14 @@ impl Journal {
         }
     }
 
-    /// Writes down that all is undone but for a kill switch, which stays until somebody takes the interface down.
-    pub(super) fn keep_kill_switch(&mut self) -> Result<(), Failure> {
-        let switch = self.kill_switch().map(Item::KillSwitch);
-        self.post_down.clear();
-        self.clear();
-        self.items.extend(switch);
-        self.write()
-    }
-
-    /// Writes down that all is undone but for the commands that are to run after the end.
-    pub(super) fn end(&mut self) -> Result<(), Failure> {
-        self.clear();
-        self.write()
-    }
-
-    fn clear(&mut self) {
+    /// Writes down that all is undone but for the commands that are to run after the end, and a kill switch if it stays.
+    pub(super) fn end(&mut self, kill_switch: Option<Exceptions>) -> Result<(), Failure> {
         self.complete = false;
-        self.items.clear();
+        self.items = kill_switch.map(Item::KillSwitch).into_iter().collect();
         self.unsure.clear();
         self.dns = None;
         self.pre_down.clear();
+        self.write()
     }
 
     pub(super) fn remove(&self) -> Result<(), Failure> {

@@ -8,12 +8,14 @@ use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
 use host::nft::kill_switch::Exceptions;
 use host::setup::{Host, Item};
+use host::wireguard;
+use sd_notify::NotifyState;
 
 use super::dns::Dns;
 use super::down::KillSwitch;
 use super::engine::{self, change, status};
 use super::file::File;
-use super::journal::{self, Journal};
+use super::journal::{self, Journal, Lock};
 use super::save::Used;
 use super::{Failure, Outcome, desired, down, hooks, names, say};
 
@@ -24,23 +26,16 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
     let backend = backend.unwrap_or(quick.backend);
     let stop = stop_on_signals()?;
     let interface = &file.interface;
-    let lock = journal::lock()?;
+    let mut lock = journal::lock()?;
     if engine::exists(interface)? {
         return Err(Failure::new(format!("`{interface}' already exists")));
     }
-    let wants_switch = quick.kill_switch != conf::quick::KillSwitch::Off;
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
-    // What a killed `up` or a vanished engine left. Its kill switch stays, whatever becomes of this.
+    // A kill switch that was left stays, whatever becomes of this.
     let mut held = None;
     if let Some(left) = Journal::read(interface)? {
-        held = left.kill_switch().filter(|_| wants_switch);
-        let switch = if wants_switch {
-            KillSwitch::Stays
-        } else {
-            KillSwitch::Goes
-        };
-        down::undo(interface, &left, switch, &lock)?;
+        (lock, held) = clear(left, &quick, lock)?;
         journal.items.extend(held.map(Item::KillSwitch));
     }
     journal.file = Some(Used::new(&text, &quick));
@@ -60,7 +55,9 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
     if let Err(failure) = created.and_then(|()| up.run(config)) {
         let undo = |lock| match Journal::read(interface)? {
             Some(_) if held.is_some() => {
-                down::undo(interface, &journal, KillSwitch::Stays, &lock).and_then(|()| journal.keep_kill_switch())
+                down::undo(interface, &journal, KillSwitch::Stays, &lock)?;
+                journal.post_down.clear();
+                journal.end(held)
             }
             Some(_) => down::undo(interface, &journal, KillSwitch::Goes, &lock).and_then(|()| journal.remove()),
             // A command has taken it down.
@@ -76,7 +73,42 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
         return Err(Failure::new(format!("`{interface}' was taken down meanwhile")));
     }
     journal.complete = true;
-    journal.write()
+    journal.write()?;
+    tell_service_manager(interface);
+    Ok(())
+}
+
+/// Undoes what a killed `up` or a vanished engine left, and runs the commands for after the end: those of `up` are about to run again. A kill
+/// switch stays if one is wanted still.
+fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Option<Exceptions>), Failure> {
+    let interface = left.interface().to_owned();
+    let kill_switch = match quick.kill_switch {
+        conf::quick::KillSwitch::Off => KillSwitch::Goes,
+        conf::quick::KillSwitch::On | conf::quick::KillSwitch::OnButLocal => KillSwitch::Stays,
+    };
+    down::undo(&interface, &left, kill_switch, &lock)?;
+    let held = left.kill_switch().filter(|_| kill_switch == KillSwitch::Stays);
+    left.end(held)?;
+    drop(lock);
+    if let Err(failure) = hooks::run(&interface, left.post_down.iter().map(String::as_str)) {
+        say(format_args!("Warning: {}", failure.message));
+    }
+    let lock = journal::lock()?;
+    if Journal::read(&interface)?.as_ref() != Some(&left) {
+        return Err(Failure::new(format!(
+            "`{interface}' was brought up or taken down meanwhile"
+        )));
+    }
+    Ok((lock, held))
+}
+
+/// Tells systemd that the tunnel is up, and which process it is to look after, if there is one: the engine.
+fn tell_service_manager(interface: &str) {
+    let engine = wireguard::process(interface).ok().flatten();
+    let mut states: Vec<NotifyState<'_>> = engine.map(NotifyState::MainPid).into_iter().collect();
+    states.push(NotifyState::Ready);
+    // Nobody waits for it where there is no systemd.
+    let _ = sd_notify::notify(&states);
 }
 
 /// Returns a flag that a signal to end sets; what was made can then be undone.

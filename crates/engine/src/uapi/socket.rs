@@ -17,6 +17,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 /// Where the control sockets of all interfaces lie.
 pub const DIRECTORY: &str = "/var/run/wireguard";
 
+/// Clients that may wait to be accepted; the kernel takes less if it allows less.
+const BACKLOG: i32 = 4096;
+
 /// The longest name of an interface, in bytes.
 const MAX_NAME: usize = 15;
 
@@ -78,6 +81,8 @@ impl Socket {
             ));
         }
         rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)?;
+        // From now on this process is the one that clients see (SO_PEERCRED).
+        rustix::net::listen(&fd, BACKLOG)?;
         let listener = UnixListener::from(fd);
         listener.set_nonblocking(true)?;
         let path = listener.local_addr()?.as_pathname().map(Path::to_owned);

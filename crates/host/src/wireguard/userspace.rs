@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use conf::uapi::{self, AnswerError, DeviceStatus, SetRequest};
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Pid;
 use zeroize::Zeroizing;
 
 use super::{Device, MAX_ANSWER, zone_index};
@@ -38,6 +39,13 @@ pub(super) fn connect(name: &str) -> io::Result<Option<Userspace>> {
     }
     let path = PathBuf::from(DIRECTORY).join(format!("{name}{SUFFIX}"));
     Ok(knock(&path, &|path| dial(path, SILENCE))?.map(Userspace))
+}
+
+impl Userspace {
+    /// Returns the process that listens; that of an engine which handed its socket on may be gone.
+    pub(super) fn process(&self) -> io::Result<Pid> {
+        Ok(socket_peercred(&self.0)?.pid)
+    }
 }
 
 impl Device for Userspace {
