@@ -1,5 +1,7 @@
 //! `wg-quick` of adit beside the stock one: the same file makes the same machine, and leaves the same machine.
 
+#[path = "wg_quick/adopt.rs"]
+mod adopt;
 #[path = "wg_quick/differences.rs"]
 mod differences;
 #[path = "wg_quick/firewall.rs"]

@@ -16,6 +16,9 @@ _adit() {
             ",$1")
                 cmd="adit"
                 ;;
+            adit,adopt)
+                cmd="adit__subcmd__adopt"
+                ;;
             adit,allowed-ips)
                 cmd="adit__subcmd__allowed__subcmd__ips"
                 ;;
@@ -36,6 +39,9 @@ _adit() {
                 ;;
             adit,plan)
                 cmd="adit__subcmd__plan"
+                ;;
+            adit,release)
+                cmd="adit__subcmd__release"
                 ;;
             adit,reload)
                 cmd="adit__subcmd__reload"
@@ -76,6 +82,9 @@ _adit() {
             adit__subcmd__allowed__subcmd__ips__subcmd__help,owner)
                 cmd="adit__subcmd__allowed__subcmd__ips__subcmd__help__subcmd__owner"
                 ;;
+            adit__subcmd__help,adopt)
+                cmd="adit__subcmd__help__subcmd__adopt"
+                ;;
             adit__subcmd__help,allowed-ips)
                 cmd="adit__subcmd__help__subcmd__allowed__subcmd__ips"
                 ;;
@@ -96,6 +105,9 @@ _adit() {
                 ;;
             adit__subcmd__help,plan)
                 cmd="adit__subcmd__help__subcmd__plan"
+                ;;
+            adit__subcmd__help,release)
+                cmd="adit__subcmd__help__subcmd__release"
                 ;;
             adit__subcmd__help,reload)
                 cmd="adit__subcmd__help__subcmd__reload"
@@ -131,8 +143,22 @@ _adit() {
 
     case "${cmd}" in
         adit)
-            opts="-h -V --help --version allowed-ips check try up plan reload apply confirm save down wg-quick show wg help"
+            opts="-h -V --help --version allowed-ips check try up plan reload apply confirm save down adopt release wg-quick show wg help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        adit__subcmd__adopt)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -311,8 +337,22 @@ _adit() {
             return 0
             ;;
         adit__subcmd__help)
-            opts="allowed-ips check try up plan reload apply confirm save down wg-quick show wg help"
+            opts="allowed-ips check try up plan reload apply confirm save down adopt release wg-quick show wg help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        adit__subcmd__help__subcmd__adopt)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -450,6 +490,20 @@ _adit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        adit__subcmd__help__subcmd__release)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         adit__subcmd__help__subcmd__reload)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -550,6 +604,20 @@ _adit() {
             ;;
         adit__subcmd__plan)
             opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        adit__subcmd__release)
+            opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -821,7 +889,7 @@ _adit_more() {
     case "$command" in
         wg) _adit_wg_after "${words[@]:2}" ;;
         wg-quick) _adit_wg_quick "${words[@]:2}" ;;
-        show | up | plan | reload | apply | confirm | save | down)
+        show | up | plan | reload | apply | confirm | save | down | adopt | release)
             if [[ "$current" == -* ]]; then
                 _adit "$@"
             elif [[ "$command" == show ]]; then

@@ -3,7 +3,7 @@
 use super::filled;
 use super::world::{Tool, World};
 
-const FILES: [&str; 10] = [
+pub(crate) const FILES: [&str; 10] = [
     "Address = 10.9.0.2/24\nListenPort = 777",
     "Address = 10.9.0.3/24, fd09::2/64\nListenPort = 777\nMTU = 1300",
     "Address = 10.9.0.2/24\nListenPort = 778\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16, fd01::/16",

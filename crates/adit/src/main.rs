@@ -89,6 +89,16 @@ enum Command {
         /// As for `up`
         tunnel: OsString,
     },
+    /// Take over a tunnel that the stock wg-quick brought up, without touching it
+    Adopt {
+        /// As for `up`
+        tunnel: OsString,
+    },
+    /// Hand a tunnel back to the stock wg-quick, without touching it
+    Release {
+        /// As for `up`
+        tunnel: OsString,
+    },
     /// Bring tunnels up and down with the words of the stock `wg-quick`
     #[command(disable_help_flag = true)]
     WgQuick {
@@ -147,6 +157,8 @@ fn main() -> ExitCode {
         }
         Ok(Command::Confirm { tunnel }) => wg_quick::main(&["confirm".into(), tunnel]),
         Ok(Command::Save { tunnel }) => wg_quick::main(&["save".into(), tunnel]),
+        Ok(Command::Adopt { tunnel }) => wg_quick::main(&["adopt".into(), tunnel]),
+        Ok(Command::Release { tunnel }) => wg_quick::main(&["release".into(), tunnel]),
         Ok(Command::Down { tunnel }) => wg_quick::main(&["down".into(), tunnel]),
         Err(code) => code,
     }

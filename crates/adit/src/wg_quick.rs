@@ -5,6 +5,7 @@
 
 #![deny(clippy::print_stderr)]
 
+mod adopt;
 mod confirm;
 mod desired;
 mod dns;
@@ -114,6 +115,8 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         [Some("confirm"), Some(what)] => file::find(what).and_then(|file| confirm::confirm(&file.interface)),
         [Some("plan"), Some(what)] => file::find(what).and_then(|file| reload::plan(&file, false)),
         [Some("plan"), Some(what), Some("--json")] => file::find(what).and_then(|file| reload::plan(&file, true)),
+        [Some("adopt"), Some(what)] => file::find(what).and_then(|file| adopt::adopt(&file)),
+        [Some("release"), Some(what)] => file::find(what).and_then(|file| adopt::release(&file.interface)),
         [Some("revert"), Some(interface), Some(id)] => confirm::revert(interface, id),
         // Not for people: see `names`.
         [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),

@@ -5,7 +5,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteMessage, RouteMetric, RouteScope, RouteType,
 };
@@ -62,6 +62,16 @@ pub fn add(netlink: &mut Netlink, route: Route) -> Result<(), Error> {
         NLM_F_CREATE | NLM_F_EXCL,
         &action,
     )
+}
+
+/// Puts a route in place of the one to the same destination, of whatever protocol, gateway or link, in one step.
+///
+/// # Errors
+///
+/// `ENOENT` when there is none, otherwise as [`add`].
+pub fn replace(netlink: &mut Netlink, route: Route) -> Result<(), Error> {
+    let action = format!("replace the route to {}", name(route));
+    netlink.change(RouteNetlinkMessage::NewRoute(message(route)), NLM_F_REPLACE, &action)
 }
 
 /// Removes a route, but not one of another protocol, gateway or link.

@@ -133,6 +133,11 @@ impl Dns {
         }
     }
 
+    /// Tells whether the servers stand in resolv.conf itself.
+    pub(super) const fn is_edit(&self) -> bool {
+        self.edit().is_some()
+    }
+
     const fn edit(&self) -> Option<&Edit> {
         match &self.manager {
             Manager::File(edit) => Some(edit),

@@ -96,7 +96,7 @@ fn delete_link(interface: &str) -> Result<(), Error> {
 }
 
 /// Returns what the stock tool made around an interface; commands and servers are those that the file names now.
-fn found(file: &File) -> Result<Journal, Failure> {
+pub(super) fn found(file: &File) -> Result<Journal, Failure> {
     let interface = &file.interface;
     engine::must_exist(interface)?;
     let text = file.text()?;

@@ -119,13 +119,16 @@ fn rules(
     present: &[Item],
     taken: &[u32],
 ) -> Result<Vec<Item>, Error> {
-    let there = present.iter().find_map(|item| match item {
-        Item::Rule(rule) if rule.family == family && rule.unless_fwmark == Some(mark) => Some(rule.priority),
+    let there = present.iter().filter_map(|item| match item {
+        Item::Rule(rule) if rule.family == family => Some(*rule),
         _ => None,
     });
-    let [first, second] = match there {
-        Some(second) => [second.saturating_sub(1).max(1), second],
-        None => free_priorities(netlink, family, taken)?,
+    let second = there.clone().find(|rule| rule.unless_fwmark == Some(mark));
+    let is_first = |rule: &Rule| rule.table == MAIN_TABLE && rule.suppress_prefix_len == Some(0);
+    let before = |second: Rule| {
+        there
+            .clone()
+            .find(|rule| is_first(rule) && rule.priority < second.priority)
     };
     let rule = |priority, table| Rule {
         family,
@@ -135,16 +138,25 @@ fn rules(
         suppress_prefix_len: None,
         protocol: route::PROTOCOL,
     };
-    Ok(vec![
-        Item::Rule(Rule {
-            suppress_prefix_len: Some(0),
-            ..rule(first, MAIN_TABLE)
-        }),
-        Item::Rule(Rule {
-            unless_fwmark: Some(mark),
-            ..rule(second, mark)
-        }),
-    ])
+    let new_first = |priority| Rule {
+        suppress_prefix_len: Some(0),
+        ..rule(priority, MAIN_TABLE)
+    };
+    let new_second = |priority| Rule {
+        unless_fwmark: Some(mark),
+        ..rule(priority, mark)
+    };
+    let [first, second] = match second {
+        Some(second) => [
+            before(second).unwrap_or_else(|| new_first(second.priority.saturating_sub(1).max(1))),
+            second,
+        ],
+        None => {
+            let [first, second] = free_priorities(netlink, family, taken)?;
+            [new_first(first), new_second(second)]
+        }
+    };
+    Ok(vec![Item::Rule(first), Item::Rule(second)])
 }
 
 /// Returns two priorities in a row before all rules but the one for local addresses, as the kernel itself gives them out, and before those

@@ -1,0 +1,72 @@
+//! `adit adopt` and `release`: a tunnel goes from the stock tool to adit and back, and nothing of it changes.
+
+use super::filled;
+use super::reload::FILES;
+use super::world::{Tool, World};
+
+#[test]
+fn a_tunnel_of_the_stock_tool_is_taken_over_in_place_and_handed_back() {
+    let Some(world) = World::new() else { return };
+    let nothing = world.state();
+    // Not those with keys that the stock tool does not know.
+    for file in FILES.iter().filter(|file| !file.contains("Gateway")) {
+        world.write(&filled(&format!("DNS = 10.9.0.1, corp.example\n{file}")));
+        world.ok(Tool::Stock, "up wg0");
+        let stock = world.state();
+        world.ok(Tool::Ours, "adopt wg0");
+        assert_eq!(world.state(), stock, "{file}");
+        let plan = world.run(Tool::Ours, "plan wg0");
+        assert_eq!(
+            String::from_utf8_lossy(&plan.stdout),
+            "wg0: nothing to change\n",
+            "{file}"
+        );
+        assert!(
+            !world.run(Tool::Ours, "adopt wg0").status.success(),
+            "it is ours already"
+        );
+        world.ok(Tool::Ours, "release wg0");
+        assert_eq!(world.state(), stock, "{file}");
+        world.ok(Tool::Stock, "down wg0");
+        assert_eq!(world.settled(), with_log(&world, &nothing), "{file}");
+        assert!(
+            !world.run(Tool::Ours, "release wg0").status.success(),
+            "there is nothing to release"
+        );
+    }
+}
+
+/// The state with all that resolvconf has been told by now.
+fn with_log(world: &World, state: &str) -> String {
+    let log = world.sh("cat /run/wireguard/log");
+    format!("{state}{log}\n")
+}
+
+#[test]
+fn a_tunnel_that_was_taken_over_is_reloaded_and_taken_down() {
+    let Some(world) = World::new() else { return };
+    let nothing = world.state();
+    for (first, second) in [(4, 5), (5, 2), (6, 4), (8, 9)] {
+        world.write(&filled(FILES[first]));
+        world.ok(Tool::Stock, "up wg0");
+        world.ok(Tool::Ours, "adopt wg0");
+        world.write(&filled(FILES[second]));
+        world.ok(Tool::Ours, "reload wg0");
+        assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+        world.ok(Tool::Ours, "down wg0");
+        assert_eq!(world.settled(), nothing, "{first} to {second}");
+    }
+}
+
+#[test]
+fn what_the_stock_tool_cannot_undo_is_not_handed_back() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled("Address = 10.9.0.2/24\nKillSwitch = lan"));
+    world.ok(Tool::Ours, "up wg0");
+    assert!(!world.run(Tool::Ours, "release wg0").status.success());
+    assert!(world.errors().contains("KillSwitch"), "{}", world.errors());
+    world.write(&filled("Address = 10.9.0.2/24"));
+    world.ok(Tool::Ours, "reload wg0");
+    world.ok(Tool::Ours, "release wg0");
+    world.ok(Tool::Stock, "down wg0");
+}
