@@ -8,6 +8,8 @@ mod differences;
 mod firewall;
 #[path = "wg_quick/kills.rs"]
 mod kills;
+#[path = "wg_quick/private_key.rs"]
+mod private_key;
 #[path = "wg_quick/reload.rs"]
 mod reload;
 #[path = "wg_quick/save.rs"]

@@ -112,6 +112,12 @@ impl World {
         self.line(&line).output().unwrap()
     }
 
+    /// Runs ours with a variable in its environment.
+    pub(crate) fn with(&self, variable: &str, words: &str) -> Output {
+        let line = format!("env {variable} {}/wg-quick {words}", self.folder);
+        self.line(&line).output().unwrap()
+    }
+
     /// Runs ours in another network namespace on the same machine.
     pub(crate) fn elsewhere(&self, words: &str) -> Output {
         let line = format!("unshare --net {}/wg-quick {words}", self.folder);

@@ -16,6 +16,7 @@ mod hooks;
 mod journal;
 mod mtu;
 mod names;
+mod private_key;
 mod reload;
 mod save;
 mod strip;

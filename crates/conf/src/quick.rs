@@ -31,6 +31,19 @@ pub struct Quick {
     pub kill_switch: KillSwitch,
     /// Who runs the interface.
     pub backend: Backend,
+    /// Where the private key is, if not in the file.
+    pub private_key: Option<At<KeySource>>,
+}
+
+/// Where a private key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// In a file; a relative path begins at the folder of the configuration.
+    File(String),
+    /// In a credential that systemd passes to the service, of this name.
+    Credential(String),
+    /// A command prints it.
+    Command(String),
 }
 
 /// Who runs an interface.
@@ -181,6 +194,9 @@ impl Quick {
                 self.backend = value.parse().map_err(|error: String| wrong(at, "Backend", &error))?;
                 return Ok(());
             }
+            QuickKey::PrivateKeyFile => return self.key_source(at, KeySource::File(value.to_owned())),
+            QuickKey::PrivateKeyCredential => return self.key_source(at, KeySource::Credential(value.to_owned())),
+            QuickKey::PrivateKeyCommand => return self.key_source(at, KeySource::Command(value.to_owned())),
             QuickKey::PreUp => Stage::PreUp,
             QuickKey::PostUp => Stage::PostUp,
             QuickKey::PreDown => Stage::PreDown,
@@ -189,6 +205,23 @@ impl Quick {
         let value = value.to_owned();
         self.hooks.push((stage, At { at, value }));
         Ok(())
+    }
+
+    fn key_source(&mut self, at: Position, source: KeySource) -> Result<(), Problem> {
+        let why = match &source {
+            KeySource::File(text) | KeySource::Credential(text) | KeySource::Command(text) if text.is_empty() => {
+                "it has no value"
+            }
+            KeySource::Credential(name) if name.contains('/') || name.starts_with('.') => {
+                "a credential has a name, not a path"
+            }
+            _ if self.private_key.is_some() => "there is a private key already",
+            _ => {
+                self.private_key = Some(At { at, value: source });
+                return Ok(());
+            }
+        };
+        Err(wrong(at, "PrivateKey", &why))
     }
 
     /// What is made of digits and dots or has a colon is a name server, else it is a domain.
@@ -305,6 +338,32 @@ mod tests {
             (quick.kill_switch, quick.backend),
             (KillSwitch::OnButLocal, Backend::Kernel)
         );
+    }
+
+    #[test]
+    fn a_private_key_has_one_place() {
+        let source = |text| read(text).0.private_key.map(|source| source.value);
+        assert_eq!(source("PrivateKeyFile = a b"), Some(KeySource::File("a b".to_owned())));
+        assert_eq!(
+            source("PrivateKeyCommand = pass wg0 # x"),
+            Some(KeySource::Command("pass wg0 # x".to_owned()))
+        );
+        assert_eq!(
+            source("PrivateKeyCredential = wg0"),
+            Some(KeySource::Credential("wg0".to_owned()))
+        );
+        for (text, problem) in [
+            (
+                "PrivateKeyFile = a\nPrivateKeyFile = b",
+                "3:18 PrivateKey: there is a private key already",
+            ),
+            (
+                "PrivateKeyCredential = ../x",
+                "2:24 PrivateKey: a credential has a name, not a path",
+            ),
+        ] {
+            assert_eq!(read(text).1, [problem]);
+        }
     }
 
     #[test]

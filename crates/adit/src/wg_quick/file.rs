@@ -58,7 +58,7 @@ impl File {
         if !self.path.exists() {
             return Err(Failure::new(format!("`{path}' does not exist")));
         }
-        self.warn_if_others_can_read();
+        warn_if_others_can_read(&self.path);
         config_file::read(&self.path).map_err(|error| Failure::new(format!("cannot read `{path}': {error}")))
     }
 
@@ -86,18 +86,17 @@ impl File {
         }
         Ok((reading.config, quick))
     }
+}
 
-    /// Warns where others can reach both the file and its directory.
-    fn warn_if_others_can_read(&self) {
-        let mode = |path: &Path| fs::metadata(path).map_or(0, |data| data.permissions().mode());
-        let directory = self
-            .path
-            .canonicalize()
-            .ok()
-            .and_then(|path| Some(path.parent()?.to_owned()));
-        if mode(&self.path) & directory.map_or(0, |directory| mode(&directory)) & 0o7 != 0 {
-            say(format_args!("Warning: `{}' is world accessible", self.path.display()));
-        }
+/// Warns where others can reach both a file and its directory.
+pub(super) fn warn_if_others_can_read(path: &Path) {
+    let mode = |path: &Path| fs::metadata(path).map_or(0, |data| data.permissions().mode());
+    let directory = path
+        .canonicalize()
+        .ok()
+        .and_then(|path| Some(path.parent()?.to_owned()));
+    if mode(path) & directory.map_or(0, |directory| mode(&directory)) & 0o7 != 0 {
+        say(format_args!("Warning: `{}' is world accessible", path.display()));
     }
 }
 

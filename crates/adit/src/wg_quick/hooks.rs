@@ -1,7 +1,10 @@
 //! The commands of PreUp, PostUp, PreDown and PostDown.
 
 use std::env;
-use std::process::{Command, ExitStatus};
+use std::io;
+use std::process::{Command, ExitStatus, Stdio};
+
+use zeroize::Zeroizing;
 
 use super::{Failure, say};
 
@@ -10,19 +13,24 @@ pub(super) fn run<'a>(interface: &str, hooks: impl IntoIterator<Item = &'a str>)
     for hook in hooks {
         let line = hook.replace("%i", interface);
         say(format_args!("[#] {line}"));
-        let status = shell(&line)?;
-        if !status.success() {
-            return Err(Failure {
-                message: format!("the command failed: {line}"),
-                status: status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
-            });
-        }
+        check(&line, shell(&line, Command::status)?)?;
     }
     Ok(())
 }
 
+/// Runs a command, `%i` in it being the interface, and returns what it prints.
+pub(super) fn output(interface: &str, command: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let line = command.replace("%i", interface);
+    say(format_args!("[#] {line}"));
+    let output = shell(&line, |command| {
+        command.stdin(Stdio::inherit()).stderr(Stdio::inherit()).output()
+    })?;
+    let text = Zeroizing::new(output.stdout);
+    check(&line, output.status).map(|()| text)
+}
+
 /// The stock tool has its commands read by bash; what is written for another shell works there, too.
-fn shell(line: &str) -> Result<ExitStatus, Failure> {
+fn shell<T>(line: &str, run: impl Fn(&mut Command) -> io::Result<T>) -> Result<T, Failure> {
     let mut failure = None;
     for shell in ["bash", "sh"] {
         let mut command = Command::new(shell);
@@ -30,12 +38,22 @@ fn shell(line: &str) -> Result<ExitStatus, Failure> {
         if let Some(path) = path_with_us_first() {
             command.env("PATH", path);
         }
-        match command.status() {
-            Ok(status) => return Ok(status),
+        match run(&mut command) {
+            Ok(ended) => return Ok(ended),
             Err(error) => failure = Some(Failure::new(format!("cannot run {shell}: {error}"))),
         }
     }
     Err(failure.unwrap_or_else(|| Failure::new("there is no shell")))
+}
+
+fn check(line: &str, status: ExitStatus) -> Result<(), Failure> {
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure {
+        message: format!("the command failed: {line}"),
+        status: status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1),
+    })
 }
 
 /// So that `wg` in a command is the one beside this program.

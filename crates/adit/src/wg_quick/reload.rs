@@ -21,7 +21,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::Used;
-use super::{Failure, Outcome, desired, names, say};
+use super::{Failure, Outcome, desired, names, private_key, say};
 
 /// The way from a running tunnel to its file.
 struct Plan {
@@ -151,7 +151,13 @@ impl Wanted {
     /// Reads the file and asks for the names in it, which may take a while.
     fn read(file: &File) -> Result<Self, Failure> {
         let text = file.text()?;
-        let (config, quick) = file.understand(&text)?;
+        let (mut config, quick) = file.understand(&text)?;
+        if let Err(failure) = private_key::fill(&mut config, &quick, file) {
+            say(format_args!(
+                "Warning: {}; that of the interface stays",
+                failure.message
+            ));
+        }
         let names = config.names();
         let known = names::known(&names);
         Ok(Self {

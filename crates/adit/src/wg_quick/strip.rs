@@ -2,11 +2,18 @@
 
 use std::io::Write as _;
 
+use conf::quick::Quick;
+use conf::wg::file::{Dialect, Reading, strip};
+
 use super::file::File;
-use super::{Failure, Outcome};
+use super::{Failure, Outcome, private_key};
 
 pub(super) fn run(file: &File) -> Outcome {
-    let text = conf::wg::file::strip(&file.text()?);
+    let text = file.text()?;
+    let reading = Reading::of(&text, Dialect::Quick);
+    let (quick, _) = Quick::of(&reading.config.quick);
+    let private_key = private_key::find(&reading.config, &quick, file)?;
+    let text = strip(&text, private_key.as_ref());
     let mut output = std::io::stdout().lock();
     let written = output.write_all(&text).and_then(|()| output.write_all(b"\n"));
     let written = written.and_then(|()| output.flush());

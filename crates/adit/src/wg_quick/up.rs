@@ -17,12 +17,13 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::Used;
-use super::{Failure, Outcome, desired, down, hooks, names, say};
+use super::{Failure, Outcome, desired, down, hooks, names, private_key, say};
 
 /// Brings a tunnel up; `backend` comes before what the file says.
 pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
     let text = file.text()?;
-    let (config, quick) = file.understand(&text)?;
+    let (mut config, quick) = file.understand(&text)?;
+    private_key::fill(&mut config, &quick, file)?;
     let backend = backend.unwrap_or(quick.backend);
     let stop = stop_on_signals()?;
     let interface = &file.interface;

@@ -14,7 +14,8 @@ fn check(file: &File<'_>, report: &mut Report<'_>) {
     let mut hooks = [Stage::PreUp, Stage::PostUp]
         .into_iter()
         .flat_map(|stage| file.quick.hooks(stage));
-    if file.config.private_key.is_none() && hooks.next().is_none() {
+    let is_elsewhere = file.quick.private_key.is_some();
+    if file.config.private_key.is_none() && !is_elsewhere && hooks.next().is_none() {
         report.add(
             Position { line: 1, column: 1 },
             "there is no PrivateKey, and no PreUp or PostUp that could set one",

@@ -32,6 +32,9 @@ pub enum QuickKey {
     Gateway,
     KillSwitch,
     Backend,
+    PrivateKeyFile,
+    PrivateKeyCredential,
+    PrivateKeyCommand,
 }
 
 /// A key of `[Peer]`.
@@ -46,7 +49,7 @@ pub(super) enum PeerKey {
     PersistentKeepalive,
 }
 
-const KEYS: [(&str, Key); 22] = [
+const KEYS: [(&str, Key); 25] = [
     ("PrivateKey", Key::Interface(InterfaceKey::PrivateKey)),
     ("ListenPort", Key::Interface(InterfaceKey::ListenPort)),
     ("FwMark", Key::Interface(InterfaceKey::FwMark)),
@@ -62,6 +65,9 @@ const KEYS: [(&str, Key); 22] = [
     ("Gateway", Key::Quick(QuickKey::Gateway)),
     ("KillSwitch", Key::Quick(QuickKey::KillSwitch)),
     ("Backend", Key::Quick(QuickKey::Backend)),
+    ("PrivateKeyFile", Key::Quick(QuickKey::PrivateKeyFile)),
+    ("PrivateKeyCredential", Key::Quick(QuickKey::PrivateKeyCredential)),
+    ("PrivateKeyCommand", Key::Quick(QuickKey::PrivateKeyCommand)),
     ("Name", Key::Peer(PeerKey::Name)),
     ("PublicKey", Key::Peer(PeerKey::PublicKey)),
     ("PresharedKey", Key::Peer(PeerKey::PresharedKey)),
@@ -74,7 +80,18 @@ const KEYS: [(&str, Key); 22] = [
 impl QuickKey {
     /// Tells whether its value is a command, in which `#` begins no comment.
     pub(super) const fn is_hook(self) -> bool {
-        matches!(self, Self::PreUp | Self::PostUp | Self::PreDown | Self::PostDown)
+        matches!(
+            self,
+            Self::PreUp | Self::PostUp | Self::PreDown | Self::PostDown | Self::PrivateKeyCommand
+        )
+    }
+
+    /// Tells whether its value says where the private key is.
+    pub const fn is_key_source(self) -> bool {
+        matches!(
+            self,
+            Self::PrivateKeyFile | Self::PrivateKeyCredential | Self::PrivateKeyCommand
+        )
     }
 }
 

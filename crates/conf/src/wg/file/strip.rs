@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use proto::PrivateKey;
 use zeroize::Zeroizing;
 
 use super::key::{Key, PeerKey};
 use super::{Dialect, Peer, Reading};
+use crate::key_text::base64;
 use crate::lexer::{self, Content};
 
 /// Takes out the keys of `wg-quick`, makes names comments, and puts what exclusions leave in the place of the allowed IPs.
 ///
-/// Lines that cannot be understood stay for `wg` to refuse.
-pub fn strip(file: &[u8]) -> Zeroizing<Vec<u8>> {
+/// Lines that cannot be understood stay for `wg` to refuse. A `private_key` takes the place of the line that says where it is.
+pub fn strip(file: &[u8], private_key: Option<&PrivateKey>) -> Zeroizing<Vec<u8>> {
     let peers = Reading::of(file, Dialect::Quick).config.peers;
     let mut rewritten: BTreeMap<usize, Zeroizing<String>> = BTreeMap::new();
     for peer in peers.iter().filter(|peer| peer.allowed_ips.excluding) {
@@ -21,6 +23,7 @@ pub fn strip(file: &[u8]) -> Zeroizing<Vec<u8>> {
     // Room for all of it: growing would leave copies of keys.
     let room = file.len() + rewritten.values().map(|line| line.len()).sum::<usize>() + 64;
     let mut text = Zeroizing::new(Vec::with_capacity(room));
+    let mut private_key = private_key;
     let mut in_interface = false;
     let mut allowed_ips = None;
     for line in lexer::lines(file) {
@@ -34,7 +37,13 @@ pub fn strip(file: &[u8]) -> Zeroizing<Vec<u8>> {
             _ => None,
         };
         match (key, &mut allowed_ips) {
-            (Some(Key::Quick(_)), _) if in_interface => {}
+            (Some(Key::Quick(key)), _) if in_interface => {
+                if let Some(private_key) = private_key.take_if(|_| key.is_key_source()) {
+                    text.extend_from_slice(b"PrivateKey = ");
+                    text.extend_from_slice(base64(private_key.as_bytes()).as_bytes());
+                    text.extend_from_slice(b"\n");
+                }
+            }
             (Some(Key::Peer(PeerKey::Name)), _) => {
                 text.extend_from_slice(b"# ");
                 text.extend_from_slice(line.raw);
@@ -69,7 +78,7 @@ mod tests {
     const A: &str = "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=";
 
     fn stripped(file: &str) -> String {
-        String::from_utf8(strip(file.replace("{A}", A).as_bytes()).to_vec())
+        String::from_utf8(strip(file.replace("{A}", A).as_bytes(), None).to_vec())
             .unwrap()
             .replace(A, "{A}")
     }

@@ -1,0 +1,63 @@
+//! The private key of a tunnel whose file only says where it is: in another file, in a credential of systemd, or with a program.
+
+use std::env;
+use std::path::PathBuf;
+
+use conf::key_text::parse_base64;
+use conf::problem::At;
+use conf::quick::{KeySource, Quick};
+use conf::wg::file::Config;
+use proto::PrivateKey;
+use zeroize::Zeroizing;
+
+use super::file::{self, File};
+use super::{Failure, Outcome, hooks};
+use crate::config_file;
+
+/// Where systemd puts the credentials of a service.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// Puts the key into what the file says, if it is elsewhere.
+pub(super) fn fill(config: &mut Config, quick: &Quick, file: &File) -> Outcome {
+    if let Some(key) = find(config, quick, file)? {
+        let at = quick.private_key.as_ref().map(|source| source.at).unwrap_or_default();
+        config.private_key = Some(At { at, value: Some(key) });
+    }
+    Ok(())
+}
+
+/// Returns the key, if it is elsewhere than in the file.
+pub(super) fn find(config: &Config, quick: &Quick, file: &File) -> Result<Option<PrivateKey>, Failure> {
+    let Some(At { at, value: source }) = &quick.private_key else {
+        return Ok(None);
+    };
+    let place = format!("{}:{at}", file.path.display());
+    let failure = |why: String| Failure::new(format!("{place}: there is no private key: {why}"));
+    if config.private_key.is_some() {
+        return Err(Failure::new(format!("{place}: there is a PrivateKey already")));
+    }
+    let text = read(source, file).map_err(failure)?;
+    // The key may stand on a line of its own.
+    let key = parse_base64(text.trim_ascii()).ok_or_else(|| failure("what is there is no key in base64".to_owned()))?;
+    let key = PrivateKey::from_bytes(*key);
+    if key.is_zero() {
+        return Err(failure("a key of zeros stands for none".to_owned()));
+    }
+    Ok(Some(key))
+}
+
+fn read(source: &KeySource, config: &File) -> Result<Zeroizing<Vec<u8>>, String> {
+    let path = match source {
+        KeySource::Command(line) => return hooks::output(&config.interface, line).map_err(|failure| failure.message),
+        KeySource::File(path) => match config.path.parent() {
+            Some(folder) => folder.join(path),
+            None => PathBuf::from(path),
+        },
+        KeySource::Credential(name) => match env::var_os(CREDENTIALS) {
+            Some(folder) => PathBuf::from(folder).join(name),
+            None => return Err("no credentials were passed; systemctl start and reload do".to_owned()),
+        },
+    };
+    file::warn_if_others_can_read(&path);
+    config_file::read(&path).map_err(|error| format!("cannot read `{}': {error}", path.display()))
+}
