@@ -243,3 +243,35 @@ fn what_another_tunnel_made_in_the_same_place_stays() {
     assert_eq!(world.state(), before);
     world.ok(Tool::Ours, "down wg1");
 }
+
+#[test]
+fn a_mark_or_table_that_another_program_uses_is_found_before_anything_is_changed() {
+    let Some(world) = World::new() else { return };
+    let file = |mark: &str| {
+        filled(&format!(
+            "Address = 10.9.0.2/24\n{mark}\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = 0.0.0.0/0"
+        ))
+    };
+    for (line, mark) in [
+        ("ip rule add fwmark 0x80000/0xff0000 lookup 52", "FwMark = 0x80001"),
+        ("ip -6 rule add fwmark 77 blackhole", "FwMark = 77"),
+        ("ip rule add to 198.51.100.0/24 fwmark 78 lookup 52", "FwMark = 78"),
+        ("ip route add 198.51.100.0/24 dev v0 table 1234", "FwMark = 1234"),
+        (
+            "ip rule add from 192.0.2.2 lookup 99; ip route add default dev v0 table 99",
+            "FwMark = 99",
+        ),
+    ] {
+        world.sh(line);
+        let before = world.state();
+        world.write(&file(mark));
+        assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1), "{mark}");
+        assert!(world.errors().contains("choose another one"), "{}", world.errors());
+        assert_eq!(world.state(), before);
+    }
+    // A number that nobody names is chosen around them.
+    world.sh("ip rule add fwmark 51820 lookup 52; ip route add 198.51.100.0/24 dev v0 table 51821");
+    world.write(&file(""));
+    world.ok(Tool::Ours, "up wg0");
+    assert_eq!(world.sh("wg show wg0 fwmark"), "0xca6e");
+}

@@ -72,6 +72,48 @@ pub fn priorities(netlink: &mut Netlink, family: Family) -> Result<Vec<u32>, Err
     dump(netlink, family, |message| Some(priority(message)))
 }
 
+/// Which packets of a mark a rule is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkMatch {
+    /// Of the rule.
+    pub priority: u32,
+    /// The bits of the mark that are looked at.
+    pub mask: u32,
+    /// What they must be.
+    pub fwmark: u32,
+}
+
+impl MarkMatch {
+    /// Tells whether packets with a mark are among them.
+    pub const fn is_for(&self, fwmark: u32) -> bool {
+        (fwmark ^ self.fwmark) & self.mask == 0
+    }
+}
+
+/// Lists what the rules of a family, whatever else they say, match marks with; not those for packets without a mark (`not fwmark N`).
+///
+/// # Errors
+///
+/// A failure of the socket.
+pub fn mark_matches(netlink: &mut Netlink, family: Family) -> Result<Vec<MarkMatch>, Error> {
+    dump(netlink, family, |message| {
+        let mut found = MarkMatch {
+            priority: priority(message),
+            mask: u32::MAX,
+            fwmark: 0,
+        };
+        for attribute in &message.attributes {
+            match attribute {
+                RuleAttribute::FwMark(fwmark) => found.fwmark = *fwmark,
+                RuleAttribute::FwMask(mask) => found.mask = *mask,
+                _ => {}
+            }
+        }
+        let inverted = message.header.flags.contains(RuleFlags::Invert);
+        (found.fwmark != 0 && !inverted).then_some(found)
+    })
+}
+
 fn dump<T>(
     netlink: &mut Netlink,
     family: Family,

@@ -19,7 +19,7 @@ use crate::{Error, Family, Netlink, address, link, rule, sysctl};
 pub use gateway::gateway;
 pub use item::{Item, Network};
 pub use plan::{Change, changed, changes};
-pub use routing::{free_mark, routes};
+pub use routing::{free_mark, mark_use, routes};
 
 /// An interface, which may be there or not, and the kernel that it is in.
 pub struct Host {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use conf::prefix::Prefix;
 use conf::quick::{KillSwitch, Quick, Table};
+use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::kill_switch::Exceptions;
 use host::setup::{self, Host, Item};
@@ -34,6 +35,24 @@ pub(super) fn mtu(
         None => mtu::automatic(netlink, endpoints, fwmark)?,
     };
     Ok(Item::Mtu(mtu))
+}
+
+/// Fails if another program uses the mark that the file names for encrypted packets, or the table that goes with it: they would not get to the
+/// peers, or what is there would get into the tunnel.
+pub(super) fn check_mark(config: &Config, quick: &Quick, netlink: &mut Netlink) -> Result<(), Failure> {
+    let Some(mark) = config.fwmark.filter(|mark| mark.value != 0) else {
+        return Ok(());
+    };
+    let is_default = |prefix: Prefix| prefix.prefix_len() == 0;
+    let mut peers = config.peers.iter();
+    let takes_default = quick.table == Table::Auto && peers.any(|peer| peer.allowed_ips.added().any(is_default));
+    match setup::mark_use(netlink, mark.value, takes_default)? {
+        Some(used) => Err(Failure::new(format!(
+            "FwMark {:#x}: {used}: choose another one",
+            mark.value
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The kill switch, if the file wants one, for an interface that has a mark or else gets the one that this returns. While names are

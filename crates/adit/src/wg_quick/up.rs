@@ -8,7 +8,7 @@ use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
 use host::nft::kill_switch::Exceptions;
 use host::setup::{Host, Item};
-use host::wireguard;
+use host::{Netlink, wireguard};
 use sd_notify::NotifyState;
 
 use super::dns::Dns;
@@ -39,6 +39,7 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
         (lock, held) = clear(left, &quick, lock)?;
         journal.items.extend(held.map(Item::KillSwitch));
     }
+    desired::check_mark(&config, &quick, &mut Netlink::open()?)?;
     journal.file = Some(Used::new(&text, &quick));
     journal.write()?;
     let mut up = Up {

@@ -10,7 +10,7 @@ use conf::prefix::Prefix;
 
 use super::Item;
 use crate::route::{self, MAIN_TABLE};
-use crate::rule::{self, Rule};
+use crate::rule::{self, MarkMatch, Rule};
 use crate::{Error, Family, Netlink};
 
 /// The switch that makes reverse-path checks look at marks, which answers to encrypted packets need.
@@ -20,23 +20,15 @@ const FIRST_MARK: u32 = 51820;
 /// The rule by which the kernel looks at the main table.
 const MAIN_RULE_PRIORITY: u32 = 32_766;
 
-/// Returns the first number from 51820 on that is no table in use, by routes or by rules, and no mark of `taken`.
+/// Returns the first number from 51820 on that is no table in use, by routes or by rules, no mark that rules look for, and none of `taken`.
 ///
 /// # Errors
 ///
 /// A failure of the socket; `NotFound` when none is free.
 pub fn free_mark(netlink: &mut Netlink, taken: &[u32]) -> Result<u32, Error> {
-    let mut rules = Vec::new();
-    for family in Family::BOTH {
-        rules.extend(rule::list(netlink, family)?);
-    }
-    let in_use = |mark| {
-        rules
-            .iter()
-            .any(|rule| rule.table == mark || rule.unless_fwmark == Some(mark))
-    };
+    let mut uses = Uses::new(netlink)?;
     for mark in FIRST_MARK..u32::MAX {
-        if !taken.contains(&mark) && !in_use(mark) && route::is_table_empty(netlink, mark)? {
+        if !taken.contains(&mark) && uses.of(mark)?.is_none() {
             return Ok(mark);
         }
     }
@@ -44,6 +36,65 @@ pub fn free_mark(netlink: &mut Netlink, taken: &[u32]) -> Result<u32, Error> {
         "find a free routing table",
         std::io::ErrorKind::NotFound.into(),
     ))
+}
+
+/// Tells who else uses a number as a mark or, if `with_table`, as a table; `None` if nobody does.
+///
+/// # Errors
+///
+/// A failure of the socket.
+pub fn mark_use(netlink: &mut Netlink, mark: u32, with_table: bool) -> Result<Option<String>, Error> {
+    let mut uses = Uses::new(netlink)?;
+    if with_table {
+        uses.of(mark)
+    } else {
+        Ok(uses.as_mark(mark))
+    }
+}
+
+/// What marks and tables are in use for.
+struct Uses<'a> {
+    netlink: &'a mut Netlink,
+    rules: Vec<Rule>,
+    matches: Vec<MarkMatch>,
+}
+
+impl<'a> Uses<'a> {
+    fn new(netlink: &'a mut Netlink) -> Result<Self, Error> {
+        let (mut rules, mut matches) = (Vec::new(), Vec::new());
+        for family in Family::BOTH {
+            rules.extend(rule::list(netlink, family)?);
+            matches.extend(rule::mark_matches(netlink, family)?);
+        }
+        Ok(Self {
+            netlink,
+            rules,
+            matches,
+        })
+    }
+
+    fn as_mark(&self, mark: u32) -> Option<String> {
+        let found = self.matches.iter().find(|found| found.is_for(mark))?;
+        Some(format!(
+            "the policy rule {} is for packets with that mark",
+            found.priority
+        ))
+    }
+
+    fn of(&mut self, mark: u32) -> Result<Option<String>, Error> {
+        if let Some(used) = self.as_mark(mark) {
+            return Ok(Some(used));
+        }
+        let uses = |rule: &&Rule| rule.table == mark || rule.unless_fwmark == Some(mark);
+        if let Some(rule) = self.rules.iter().find(uses) {
+            return Ok(Some(format!(
+                "the policy rule {} is for that table or mark",
+                rule.priority
+            )));
+        }
+        let is_empty = route::is_table_empty(self.netlink, mark)?;
+        Ok((!is_empty).then(|| "the routing table of that number has routes".to_owned()))
+    }
 }
 
 /// Returns what leads to allowed IPs, the longest prefixes first.
