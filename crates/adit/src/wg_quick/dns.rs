@@ -2,6 +2,7 @@
 //! resolv.conf itself. If nothing takes them the tunnel comes up all the same, with a warning.
 
 mod resolv_conf;
+mod resolved;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -18,8 +19,6 @@ use super::say;
 
 /// Debian's resolvconf goes by the names of interfaces; this list says which come first.
 const INTERFACE_ORDER: &str = "/etc/resolvconf/interface-order";
-/// There while systemd-resolved runs.
-const RESOLVED: &str = "/run/systemd/resolve";
 
 /// The name servers of an interface, and who is told of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +53,7 @@ impl Dns {
         let manager = if which("resolvconf").is_some() {
             let record = format!("{}{interface}", prefix());
             Manager::Resolvconf { record }
-        } else if which("resolvectl").is_some() && Path::new(RESOLVED).is_dir() {
+        } else if resolved::runs() {
             Manager::Resolved
         } else if resolv_conf::can_be_edited(Path::new(resolv_conf::PATH)) {
             Manager::File(Edit::of(Path::new(resolv_conf::PATH)))
@@ -99,14 +98,9 @@ impl Dns {
         match &self.manager {
             Manager::Resolvconf { record } => run("resolvconf", &["-a", record, "-m", "0", "-x"], &self.resolv_conf()),
             Manager::Resolved => {
-                let servers = self.servers.iter().map(ToString::to_string);
-                self.resolvectl("dns", servers.collect());
-                let mut domains = self.domains.clone();
-                // With domains that it is only to be asked for, it is asked for nothing else.
-                if !domains.iter().any(|domain| domain.starts_with('~')) {
-                    domains.push("~.".to_owned());
+                if let Err(error) = resolved::set(&self.interface, &self.servers, &self.domains) {
+                    warn(&error);
                 }
-                self.resolvectl("domain", domains);
             }
             Manager::File(edit) => {
                 say("[#] edit /etc/resolv.conf");
@@ -122,7 +116,11 @@ impl Dns {
     pub(super) fn unset<'a>(&self, interface_stays: bool, others: impl IntoIterator<Item = &'a Self>) {
         match &self.manager {
             Manager::Resolvconf { record } => run("resolvconf", &["-d", record, "-f"], ""),
-            Manager::Resolved if interface_stays => run("resolvectl", &["revert", &self.interface], ""),
+            Manager::Resolved if interface_stays => {
+                if let Err(error) = resolved::revert(&self.interface) {
+                    warn(&error);
+                }
+            }
             Manager::Resolved => {}
             Manager::File(edit) => {
                 say("[#] (undo) edit /etc/resolv.conf");
@@ -138,12 +136,6 @@ impl Dns {
             Manager::File(edit) => Some(edit),
             Manager::Resolvconf { .. } | Manager::Resolved => None,
         }
-    }
-
-    fn resolvectl(&self, what: &str, values: Vec<String>) {
-        let mut words = vec![what, &self.interface];
-        words.extend(values.iter().map(String::as_str));
-        run("resolvectl", &words, "");
     }
 
     fn resolv_conf(&self) -> String {
