@@ -11,7 +11,14 @@ use e2e::{Lab, Node, Result, command, needs};
 const UNIT: &str = "wg-quick@wg0";
 
 /// What the machines have beside Debian's smallest system; the package is to take the place of the stock tools.
-const PACKAGES: [&str; 4] = ["iproute2", "iptables", "iputils-ping", "wireguard-tools"];
+const PACKAGES: [&str; 6] = [
+    "dbus",
+    "iproute2",
+    "iptables",
+    "iputils-ping",
+    "systemd-resolved",
+    "wireguard-tools",
+];
 
 #[test]
 fn the_deployment_guide_holds_word_for_word() {
@@ -37,6 +44,7 @@ fn the_deployment_guide_holds_word_for_word() {
         if step.text.contains("enable --now") && step.machine == "client" {
             machines.both(runs);
             stays_up_without_its_hooks_processes(&machines);
+            name_servers_go_to_systemd_resolved(&machines.client);
         }
         if step.text.contains("systemctl reload") {
             reloaded(&machines);
@@ -134,6 +142,33 @@ fn stays_up_without_its_hooks_processes(machines: &Machines) {
     assert!(rules.contains("-A FORWARD -i wg0 -j ACCEPT"), "{rules}");
     let enabled = machines.server.sh("ls /etc/systemd/system/*.wants").unwrap();
     assert_eq!(enabled.matches("wg-quick@wg0.service").count(), 2, "{enabled}");
+}
+
+/// Of a tunnel of its own beside that of the guide. Debian's systemd-resolved has a resolvconf, which would come first.
+fn name_servers_go_to_systemd_resolved(machine: &Debian) {
+    let sh = |line: &str| machine.sh(line).unwrap();
+    let tell = |action: &str, dns: &str| {
+        let file = "umask 077; cat > /etc/wireguard/dns0.conf <<END\n[Interface]\nPrivateKey = $(wg genkey)";
+        let told = sh(&format!("{file}\n{dns}\nEND\nwg-quick {action} dns0 2>&1"));
+        assert!(!told.contains("Warning"), "{told}");
+    };
+    let known = |what: &str| {
+        sh(&format!("resolvectl {what} dns0 | sed 's/.*: *//'"))
+            .trim()
+            .to_owned()
+    };
+    sh("rm /usr/sbin/resolvconf");
+    tell("up", "DNS = 10.9.0.1, fd09::1, corp.example");
+    assert_eq!(known("dns"), "10.9.0.1 fd09::1");
+    assert_eq!(known("domain"), "corp.example ~.");
+    tell("reload", "DNS = 10.9.0.1, ~corp.example");
+    assert_eq!(known("dns"), "10.9.0.1");
+    assert_eq!(known("domain"), "~corp.example");
+    tell("reload", "");
+    assert_eq!(known("dns") + &known("domain"), "");
+    sh("wg-quick down dns0; rm /etc/wireguard/dns0.conf");
+    let left = sh("resolvectl status");
+    assert!(!left.contains("dns0"), "{left}");
 }
 
 /// The new peer is there, and the session of the old one still is.
