@@ -153,7 +153,7 @@ fn name_servers_go_to_systemd_resolved(machine: &Debian) {
         assert!(!told.contains("Warning"), "{told}");
     };
     let known = |what: &str| {
-        sh(&format!("resolvectl {what} dns0 | sed 's/.*: *//'"))
+        sh(&format!("resolvectl {what} dns0 | sed 's/[^:]*: *//'"))
             .trim()
             .to_owned()
     };
