@@ -11,7 +11,14 @@ use e2e::{Lab, Node, Result, command, needs};
 const UNIT: &str = "wg-quick@wg0";
 
 /// What the machines have beside Debian's smallest system; the package is to take the place of the stock tools.
-const PACKAGES: [&str; 4] = ["iproute2", "iptables", "iputils-ping", "wireguard-tools"];
+const PACKAGES: [&str; 6] = [
+    "dbus",
+    "iproute2",
+    "iptables",
+    "iputils-ping",
+    "systemd-resolved",
+    "wireguard-tools",
+];
 
 #[test]
 fn the_deployment_guide_holds_word_for_word() {
@@ -38,6 +45,7 @@ fn the_deployment_guide_holds_word_for_word() {
             machines.both(runs);
             stays_up_without_its_hooks_processes(&machines);
             comes_back(&machines);
+            name_servers_go_to_systemd_resolved(&machines.client);
         }
         if step.text.contains("systemctl reload") {
             reloaded(&machines);
@@ -169,6 +177,43 @@ fn comes_back(machines: &Machines) {
     assert_eq!(rules.matches("-A FORWARD -i wg0 -j ACCEPT").count(), 1, "{rules}");
     let ping = || machines.client.sh("ping -c 1 -W 1 10.8.0.1");
     command::until(Duration::from_secs(20), ping).unwrap();
+}
+
+/// Of a tunnel of its own beside that of the guide. The resolvconf of Debian's systemd-resolved is not in the way: it is resolvectl.
+fn name_servers_go_to_systemd_resolved(machine: &Debian) {
+    let sh = |line: &str| machine.sh(line).unwrap();
+    let tell = |action: &str, dns: &str| {
+        let file = "umask 077; cat > /etc/wireguard/dns0.conf <<END\n[Interface]\nPrivateKey = $(wg genkey)";
+        let told = sh(&format!("{file}\n{dns}\nEND\nwg-quick {action} dns0 2>&1"));
+        assert!(!told.contains("Warning"), "{told}");
+    };
+    let known = |expected: &str| {
+        let known = "for what in dns domain; do resolvectl $what dns0 | sed 's/[^:]*: *//'; done";
+        let known = || machine.sh(known).map(|known| known.replace('\n', ";"));
+        // systemd-networkd hands on what it is told, which takes a moment.
+        let is_known = || known().and_then(|known| (known == expected).then_some(()).ok_or(known));
+        command::until(Duration::from_secs(5), is_known).unwrap();
+    };
+    sh("readlink /usr/sbin/resolvconf | grep -q resolvectl");
+    tell("up", "DNS = 10.9.0.1, fd09::1, corp.example");
+    known("10.9.0.1 fd09::1;corp.example ~.;");
+    tell("reload", "DNS = 10.9.0.1, ~corp.example");
+    known("10.9.0.1;~corp.example;");
+    tell("reload", "");
+    known(";;");
+    // Of a link that systemd-networkd manages systemd-resolved hears from there alone.
+    let file = "[Match]\nName=dns0\n[Network]\nKeepConfiguration=yes\nLinkLocalAddressing=no\n";
+    sh(&format!(
+        "printf '{file}' > /etc/systemd/network/dns0.network; systemctl start systemd-networkd"
+    ));
+    sh("timeout 10 sh -c \"until networkctl list dns0 | grep -q ' configured'; do sleep 0.1; done\"");
+    tell("reload", "DNS = fd09::1, ~corp.example");
+    known("fd09::1;~corp.example;");
+    tell("reload", "");
+    known(";;");
+    sh("systemctl stop systemd-networkd.socket systemd-networkd; wg-quick down dns0; rm /etc/wireguard/dns0.conf");
+    let left = sh("resolvectl status");
+    assert!(!left.contains("dns0"), "{left}");
 }
 
 /// The new peer is there, and the session of the old one still is.

@@ -79,6 +79,8 @@ mount -t tmpfs tmpfs dev
 mkdir dev/net dev/shm dev/pts
 for device in null zero full random urandom net/tun; do touch dev/$device; mount --bind /dev/$device dev/$device; done
 ln -s /proc/self/fd dev/fd
+# A service with devices of its own takes a link of this name for one.
+ln -s pts/ptmx dev/ptmx
 mkdir -p run/before
 pivot_root . run/before
 umount -l /run/before

@@ -1,5 +1,7 @@
 //! Each tool takes down what the other brought up; and where adit is better than the stock tool, and stays so.
 
+use std::os::unix::net::UnixListener;
+
 use super::world::{Tool, World};
 use super::{A, filled};
 
@@ -148,24 +150,33 @@ fn name_servers_are_used_without_a_resolvconf() {
     );
     world.ok(Tool::Ours, "down wg0");
     assert_eq!(world.sh("cat /etc/resolv.conf"), before);
-    // systemd-resolved, told by its own program.
-    world.sh("printf '#!/bin/sh\\necho \"resolvectl $*\" >> /run/wireguard/log\\n' > /run/wireguard/bin/resolvectl");
-    world.sh("chmod 755 /run/wireguard/bin/resolvectl; mkdir -p /run/systemd && mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/resolve");
+}
+
+/// With a systemd-resolved that answers: `tests/package.rs`.
+#[test]
+fn name_servers_that_nobody_takes_keep_no_tunnel_down() {
+    let Some(world) = World::new() else { return };
+    world.sh("rm /run/wireguard/bin/resolvconf; mkdir -p /run/systemd");
+    world.sh("mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/resolve");
     world.write(&filled("DNS = 10.9.0.1, fd09::1, corp.example"));
-    world.ok(Tool::Ours, "up wg0");
-    assert_eq!(
-        world.sh("cat /run/wireguard/log"),
-        "resolvectl dns wg0 10.9.0.1 fd09::1\nresolvectl domain wg0 corp.example ~."
-    );
-    world.write(&filled("DNS = 10.9.0.1, ~corp.example"));
-    world.ok(Tool::Ours, "reload wg0");
-    let told = world.sh("tail -3 /run/wireguard/log");
-    assert_eq!(
-        told,
-        "resolvectl revert wg0\nresolvectl dns wg0 10.9.0.1\nresolvectl domain wg0 ~corp.example"
-    );
-    world.ok(Tool::Ours, "down wg0");
-    assert_eq!(world.sh("cat /etc/resolv.conf"), before);
+    let bus = "env DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/wireguard/bus";
+    let warned = |why: &str| {
+        assert!(world.under(bus, "up wg0").status.success(), "{}", world.errors());
+        let errors = world.errors();
+        assert!(errors.contains("[#] resolvectl dns wg0 10.9.0.1 fd09::1\n"), "{errors}");
+        let warning = format!("Warning: systemd-resolved{why}");
+        let warned = errors.lines().find(|line| line.starts_with(&warning));
+        let warned = warned.unwrap_or_else(|| panic!("{errors}"));
+        assert!(
+            warned.ends_with(": the name servers of the file may NOT be in use"),
+            "{warned}"
+        );
+        world.ok(Tool::Ours, "down wg0");
+    };
+    warned(": failed to connect to `unix:path=/run/wireguard/bus`");
+    // Nobody accepts what connects.
+    let _bus = UnixListener::bind(format!("/proc/{}/root/run/wireguard/bus", world.pid())).unwrap();
+    warned(" does not answer within 5 s");
 }
 
 #[test]
@@ -274,4 +285,31 @@ fn a_mark_or_table_that_another_program_uses_is_found_before_anything_is_changed
     world.write(&file(""));
     world.ok(Tool::Ours, "up wg0");
     assert_eq!(world.sh("wg show wg0 fwmark"), "0xca6e");
+}
+
+#[test]
+fn name_servers_that_are_required_decide_over_the_tunnel() {
+    let Some(world) = World::new() else { return };
+    let nothing = world.state();
+    let refuse = "printf '#!/bin/sh\\nexit 1\\n' > /run/wireguard/bin/resolvconf";
+    let accept = "printf '#!/bin/sh\\nexit 0\\n' > /run/wireguard/bin/resolvconf";
+    world.sh(refuse);
+    world.write(&filled("Address = 10.9.0.2/24\nDNS = 10.9.0.1\nDNSRequired = true"));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
+    assert!(world.errors().contains("are required"), "{}", world.errors());
+    assert_eq!(world.settled(), nothing);
+
+    world.write(&filled("Address = 10.9.0.2/24\nDNS = 10.9.0.1"));
+    world.ok(Tool::Ours, "up wg0");
+    assert!(world.errors().contains("may NOT be in use"), "{}", world.errors());
+    // They are not in use, so the next reload tries again.
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: ~ name servers\n");
+    world.sh(accept);
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    let before = world.state();
+    world.sh(refuse);
+    world.write(&filled("Address = 10.9.0.3/24\nDNS = 10.9.0.9\nDNSRequired = true"));
+    assert_eq!(world.run(Tool::Ours, "reload wg0").status.code(), Some(1));
+    assert_eq!(world.state(), before, "a reload goes back");
 }

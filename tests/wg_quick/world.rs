@@ -108,8 +108,7 @@ impl World {
 
     /// Runs ours under `strace` with options.
     pub(crate) fn traced(&self, options: &str, words: &str) -> Output {
-        let line = format!("strace {options} {}/wg-quick {words}", self.folder);
-        self.line(&line).output().unwrap()
+        self.under(&format!("strace {options}"), words)
     }
 
     /// Runs ours with a variable in its environment.
@@ -120,7 +119,12 @@ impl World {
 
     /// Runs ours in another network namespace on the same machine.
     pub(crate) fn elsewhere(&self, words: &str) -> Output {
-        let line = format!("unshare --net {}/wg-quick {words}", self.folder);
+        self.under("unshare --net", words)
+    }
+
+    /// Runs ours by a program that runs others.
+    pub(crate) fn under(&self, program: &str, words: &str) -> Output {
+        let line = format!("{program} {}/wg-quick {words}", self.folder);
         self.line(&line).output().unwrap()
     }
 

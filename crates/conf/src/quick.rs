@@ -25,7 +25,9 @@ pub struct Quick {
     pub hooks: Vec<(Stage, At<String>)>,
     /// Whether the state is written to the file when the interface goes down.
     pub save_config: bool,
-    /// Whether the peers reach other networks through this machine. Of adit, not of the stock tool, as is what follows.
+    /// Whether a tunnel whose name servers cannot be used is not to come up. Of adit, not of the stock tool, as is what follows.
+    pub dns_required: bool,
+    /// Whether the peers reach other networks through this machine.
     pub gateway: bool,
     /// Whether packets leave this machine by the tunnel only.
     pub kill_switch: KillSwitch,
@@ -172,13 +174,15 @@ impl Quick {
                 return Ok(());
             }
             QuickKey::SaveConfig => {
-                let expected = "expected true or false";
-                self.save_config = truth(value).ok_or_else(|| wrong(at, "SaveConfig", &expected))?;
+                self.save_config = yes_or_no(at, "SaveConfig", value)?;
+                return Ok(());
+            }
+            QuickKey::DnsRequired => {
+                self.dns_required = yes_or_no(at, "DNSRequired", value)?;
                 return Ok(());
             }
             QuickKey::Gateway => {
-                let expected = "expected true or false";
-                self.gateway = truth(value).ok_or_else(|| wrong(at, "Gateway", &expected))?;
+                self.gateway = yes_or_no(at, "Gateway", value)?;
                 return Ok(());
             }
             QuickKey::KillSwitch => {
@@ -262,6 +266,10 @@ fn table(at: Position, value: &str) -> Result<Table, Problem> {
     }
 }
 
+fn yes_or_no(at: Position, key: &str, value: &str) -> Result<bool, Problem> {
+    truth(value).ok_or_else(|| wrong(at, key, &"expected true or false"))
+}
+
 fn truth(value: &str) -> Option<bool> {
     match value {
         value if value.eq_ignore_ascii_case("true") => Some(true),
@@ -310,7 +318,7 @@ mod tests {
         let (quick, problems) = read(
             "Address = 10.0.0.2/24, fd00::2/64 10.0.0.3\nAddress=fd00::3\nDNS = 1.1.1.1,corp.example fd00::53\nMTU = 1420\n\
              Table = 1234\nPostUp = iptables -A x -o %i # not a comment\nPreDown = a\nPostUp = b\nSaveConfig = True\n\
-             Gateway = true\nKillSwitch = LAN\nBackend = Kernel\n",
+             Gateway = true\nKillSwitch = LAN\nBackend = Kernel\nDNSRequired = true\n",
         );
         assert_eq!(problems, [""; 0]);
         let addresses: Vec<_> = quick
@@ -333,7 +341,7 @@ mod tests {
         assert_eq!(quick.table, Table::Number(1234));
         let post_up: Vec<_> = quick.hooks(Stage::PostUp).collect();
         assert_eq!(post_up, ["iptables -A x -o %i # not a comment", "b"]);
-        assert!(quick.save_config && quick.gateway);
+        assert!(quick.save_config && quick.gateway && quick.dns_required);
         assert_eq!(
             (quick.kill_switch, quick.backend),
             (KillSwitch::OnButLocal, Backend::Kernel)

@@ -1,7 +1,8 @@
 //! Name servers: by resolvconf if there is one, as the stock tool does; else by systemd-resolved, for this link only; else in
-//! resolv.conf itself. If nothing takes them the tunnel comes up all the same, with a warning.
+//! resolv.conf itself. If nothing takes them the tunnel comes up all the same, with a warning, unless the file requires them.
 
 mod resolv_conf;
+mod resolved;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,12 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use resolv_conf::Edit;
 
-use super::say;
+use super::{Failure, say};
 
 /// Debian's resolvconf goes by the names of interfaces; this list says which come first.
 const INTERFACE_ORDER: &str = "/etc/resolvconf/interface-order";
-/// There while systemd-resolved runs.
-const RESOLVED: &str = "/run/systemd/resolve";
 
 /// The name servers of an interface, and who is told of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,31 +42,24 @@ enum Manager {
 }
 
 impl Dns {
-    /// Returns what a file wants; `None` if it names no server, or if nobody would take them.
-    pub(super) fn wanted(interface: &str, quick: &Quick) -> Option<Self> {
+    /// Returns what a file wants; `None` if it names no server, or if nobody would take them and it does not require that.
+    pub(super) fn wanted(interface: &str, quick: &Quick) -> Result<Option<Self>, Failure> {
         if quick.name_servers.is_empty() {
             if !quick.search_domains.is_empty() {
                 say("Warning: DNS names search domains but no server: they are not used");
             }
-            return None;
+            return Ok(None);
         }
-        let manager = if which("resolvconf").is_some() {
-            let record = format!("{}{interface}", prefix());
-            Manager::Resolvconf { record }
-        } else if which("resolvectl").is_some() && Path::new(RESOLVED).is_dir() {
-            Manager::Resolved
-        } else if resolv_conf::can_be_edited(Path::new(resolv_conf::PATH)) {
-            Manager::File(Edit::of(Path::new(resolv_conf::PATH)))
-        } else {
-            warn("there is neither a resolvconf, nor systemd-resolved, nor a resolv.conf of nobody else");
-            return None;
+        let Some(manager) = Manager::find(interface) else {
+            let why = "there is neither a resolvconf, nor systemd-resolved, nor a resolv.conf of nobody else";
+            return failed(why, quick.dns_required).map(|()| None);
         };
-        Some(Self {
+        Ok(Some(Self {
             interface: interface.to_owned(),
             servers: quick.name_servers.iter().map(|server| server.value).collect(),
             domains: quick.search_domains.iter().map(|domain| domain.value.clone()).collect(),
             manager,
-        })
+        }))
     }
 
     /// Tells whether both are the same servers and domains, whoever is told of them.
@@ -85,34 +77,25 @@ impl Dns {
     }
 
     /// Notes what will be changed, so that it can be undone.
-    pub(super) fn prepare(&mut self) {
+    pub(super) fn prepare(&mut self) -> Result<(), String> {
         let text = self.resolv_conf();
-        if let Manager::File(edit) = &mut self.manager
-            && let Err(error) = edit.prepare(&text)
-        {
-            warn(&format!("resolv.conf cannot be read: {error}"));
+        match &mut self.manager {
+            Manager::File(edit) => edit
+                .prepare(&text)
+                .map_err(|error| format!("resolv.conf cannot be read: {error}")),
+            Manager::Resolvconf { .. } | Manager::Resolved => Ok(()),
         }
     }
 
-    /// Puts the servers to use. What goes wrong is told, and stops nothing.
-    pub(super) fn set(&self) {
+    /// Puts the servers to use.
+    pub(super) fn set(&self) -> Result<(), String> {
         match &self.manager {
             Manager::Resolvconf { record } => run("resolvconf", &["-a", record, "-m", "0", "-x"], &self.resolv_conf()),
-            Manager::Resolved => {
-                let servers = self.servers.iter().map(ToString::to_string);
-                self.resolvectl("dns", servers.collect());
-                let mut domains = self.domains.clone();
-                // With domains that it is only to be asked for, it is asked for nothing else.
-                if !domains.iter().any(|domain| domain.starts_with('~')) {
-                    domains.push("~.".to_owned());
-                }
-                self.resolvectl("domain", domains);
-            }
+            Manager::Resolved => resolved::set(&self.interface, &self.servers, &self.domains),
             Manager::File(edit) => {
                 say("[#] edit /etc/resolv.conf");
-                if let Err(error) = edit.make() {
-                    warn(&format!("resolv.conf cannot be written: {error}"));
-                }
+                edit.make()
+                    .map_err(|error| format!("resolv.conf cannot be written: {error}"))
             }
         }
     }
@@ -120,16 +103,21 @@ impl Dns {
     /// Takes them back, from an interface that stays or one that is gone; those of `others` stay in use. What goes wrong is told, and stops
     /// nothing.
     pub(super) fn unset<'a>(&self, interface_stays: bool, others: impl IntoIterator<Item = &'a Self>) {
-        match &self.manager {
+        let undone = match &self.manager {
             Manager::Resolvconf { record } => run("resolvconf", &["-d", record, "-f"], ""),
-            Manager::Resolved if interface_stays => run("resolvectl", &["revert", &self.interface], ""),
-            Manager::Resolved => {}
+            Manager::Resolved if interface_stays => resolved::revert(&self.interface),
+            Manager::Resolved => Ok(()),
             Manager::File(edit) => {
                 say("[#] (undo) edit /etc/resolv.conf");
-                if let Err(error) = edit.undo(others.into_iter().filter_map(Self::edit)) {
-                    say(format_args!("Warning: resolv.conf is left as it is: {error}"));
-                }
+                let undone = edit.undo(others.into_iter().filter_map(Self::edit));
+                undone.map_err(|error| format!("resolv.conf is left as it is: {error}"))
             }
+        };
+        if let Err(why) = undone {
+            say(format_args!(
+                "Warning: {why}: the name servers of `{}' may still be in use",
+                self.interface
+            ));
         }
     }
 
@@ -145,12 +133,6 @@ impl Dns {
         }
     }
 
-    fn resolvectl(&self, what: &str, values: Vec<String>) {
-        let mut words = vec![what, &self.interface];
-        words.extend(values.iter().map(String::as_str));
-        run("resolvectl", &words, "");
-    }
-
     fn resolv_conf(&self) -> String {
         let mut text = String::new();
         for server in &self.servers {
@@ -163,8 +145,42 @@ impl Dns {
     }
 }
 
+impl Manager {
+    /// Finds who is to be told. A resolvconf that is systemd-resolved's own is not needed, and knows less.
+    fn find(interface: &str) -> Option<Self> {
+        let path = Path::new(resolv_conf::PATH);
+        let resolvconf = which("resolvconf").filter(|program| !(is_resolvectl(program) && resolved::runs()));
+        if resolvconf.is_some() {
+            let record = format!("{}{interface}", prefix());
+            Some(Self::Resolvconf { record })
+        } else if resolved::runs() {
+            Some(Self::Resolved)
+        } else {
+            resolv_conf::can_be_edited(path).then(|| Self::File(Edit::of(path)))
+        }
+    }
+}
+
+fn is_resolvectl(program: &Path) -> bool {
+    let target = program.canonicalize().ok();
+    target.is_some_and(|target| target.file_name().is_some_and(|name| name == "resolvectl"))
+}
+
+/// Warns, or fails if servers are required.
+pub(super) fn failed(why: &str, required: bool) -> Result<(), Failure> {
+    if required {
+        return Err(Failure::new(format!(
+            "{why}: the name servers of the file are required"
+        )));
+    }
+    say(format_args!(
+        "Warning: {why}: the name servers of the file may NOT be in use"
+    ));
+    Ok(())
+}
+
 /// Runs a program with a text to read.
-fn run(program: &str, words: &[&str], input: &str) {
+fn run(program: &str, words: &[&str], input: &str) -> Result<(), String> {
     say(format_args!("[#] {program} {}", words.join(" ")));
     let run = || -> io::Result<ExitStatus> {
         let mut child = Command::new(program).args(words).stdin(Stdio::piped()).spawn()?;
@@ -175,16 +191,10 @@ fn run(program: &str, words: &[&str], input: &str) {
         child.wait()
     };
     match run() {
-        Ok(status) if status.success() => {}
-        Ok(status) => warn(&format!("{program} failed: {status}")),
-        Err(error) => warn(&format!("{program} cannot be run: {error}")),
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{program} failed: {status}")),
+        Err(error) => Err(format!("{program} cannot be run: {error}")),
     }
-}
-
-fn warn(why: &str) {
-    say(format_args!(
-        "Warning: {why}: the name servers of the file may NOT be in use"
-    ));
 }
 
 /// Returns what a name must begin with to come first, `tun.` as a rule. Others than Debian's resolvconf need nothing.

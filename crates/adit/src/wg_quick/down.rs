@@ -105,7 +105,7 @@ pub(super) fn found(file: &File) -> Result<Journal, Failure> {
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
     journal.complete = true;
     journal.file = Some(Used::new(&text, &quick));
-    journal.dns = Dns::wanted(interface, &quick);
+    journal.dns = Dns::wanted(interface, &quick).ok().flatten();
     let status = status(interface)?;
     if status.fwmark != 0 {
         journal.items = rules(&mut Netlink::open()?, status.fwmark)?;

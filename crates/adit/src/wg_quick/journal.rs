@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::dns::Dns;
+use super::dns::{self, Dns};
 use super::save::Used;
 use super::temporary::Temporary;
 use super::{Failure, say};
@@ -140,8 +140,8 @@ impl Journal {
         }
     }
 
-    /// Puts name servers to use in the place of those that are.
-    pub(super) fn set_dns(&mut self, wanted: Option<Dns>) -> Result<(), Failure> {
+    /// Puts name servers to use in the place of those that are. If they cannot be, that is told, or a failure if they are `required`.
+    pub(super) fn set_dns(&mut self, wanted: Option<Dns>, required: bool) -> Result<(), Failure> {
         if self.has_dns(wanted.as_ref()) {
             return Ok(());
         }
@@ -152,11 +152,14 @@ impl Journal {
             self.dns = None;
         }
         if let Some(mut dns) = wanted {
-            dns.prepare();
+            let prepared = dns.prepare();
             self.dns = Some(dns.unsure());
             self.write()?;
-            dns.set();
-            self.dns = Some(dns);
+            match prepared.and_then(|()| dns.set()) {
+                Ok(()) => self.dns = Some(dns),
+                // The next reload tries again.
+                Err(why) => dns::failed(&why, required)?,
+            }
         }
         self.write()
     }

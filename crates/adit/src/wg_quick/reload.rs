@@ -30,6 +30,7 @@ struct Plan {
     request: SetRequest,
     changes: Vec<Change>,
     dns: Option<Dns>,
+    dns_required: bool,
     pre_down: Vec<String>,
     post_down: Vec<String>,
     used: Used,
@@ -127,7 +128,7 @@ pub(super) fn go_back(present: &Journal, mut before: Journal, past: &DeviceStatu
         first = first.and(announced.step(step, &mut host));
     }
     let restored = status(interface).and_then(|now| change(interface, &restore(past, &now)));
-    first = first.and(restored).and(announced.set_dns(before.dns.clone()));
+    first = first.and(restored).and(announced.set_dns(before.dns.clone(), false));
     before.dns = announced.dns;
     if first.is_err() {
         before.items = announced.items;
@@ -212,7 +213,8 @@ impl Plan {
         let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
         Ok(Self {
             changes: changes(&journal.items, &journal.unsure, &wanted),
-            dns: Dns::wanted(interface, &quick),
+            dns: Dns::wanted(interface, &quick)?,
+            dns_required: quick.dns_required,
             pre_down: hooks(Stage::PreDown),
             post_down: hooks(Stage::PostDown),
             used,
@@ -255,7 +257,7 @@ impl Plan {
         for change in late {
             announced.step(change, &mut host)?;
         }
-        announced.set_dns(self.dns.clone())?;
+        announced.set_dns(self.dns.clone(), self.dns_required)?;
         let mut journal = self.journal.clone();
         journal.items = changed(&journal.items, &self.changes);
         journal.unsure.clear();

@@ -164,7 +164,8 @@ impl Up<'_> {
         let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
         let mtu = desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?;
         self.make(&[mtu, Item::Up], &mut host)?;
-        self.journal.set_dns(Dns::wanted(self.interface, self.quick))?;
+        let dns = Dns::wanted(self.interface, self.quick)?;
+        self.journal.set_dns(dns, self.quick.dns_required)?;
         self.make_routes(&status, &mut host)?;
         hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
         if unknown {

@@ -20,6 +20,7 @@ fn check(file: &File<'_>, report: &mut Report<'_>) {
                 | QuickKey::Gateway
                 | QuickKey::KillSwitch
                 | QuickKey::Backend
+                | QuickKey::DnsRequired
         ) || key.is_key_source();
         if text.value.is_empty() && !has_effect {
             report.add(

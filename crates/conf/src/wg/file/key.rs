@@ -32,6 +32,7 @@ pub enum QuickKey {
     Gateway,
     KillSwitch,
     Backend,
+    DnsRequired,
     PrivateKeyFile,
     PrivateKeyCredential,
     PrivateKeyCommand,
@@ -49,7 +50,7 @@ pub(super) enum PeerKey {
     PersistentKeepalive,
 }
 
-const KEYS: [(&str, Key); 25] = [
+const KEYS: [(&str, Key); 26] = [
     ("PrivateKey", Key::Interface(InterfaceKey::PrivateKey)),
     ("ListenPort", Key::Interface(InterfaceKey::ListenPort)),
     ("FwMark", Key::Interface(InterfaceKey::FwMark)),
@@ -65,6 +66,7 @@ const KEYS: [(&str, Key); 25] = [
     ("Gateway", Key::Quick(QuickKey::Gateway)),
     ("KillSwitch", Key::Quick(QuickKey::KillSwitch)),
     ("Backend", Key::Quick(QuickKey::Backend)),
+    ("DNSRequired", Key::Quick(QuickKey::DnsRequired)),
     ("PrivateKeyFile", Key::Quick(QuickKey::PrivateKeyFile)),
     ("PrivateKeyCredential", Key::Quick(QuickKey::PrivateKeyCredential)),
     ("PrivateKeyCommand", Key::Quick(QuickKey::PrivateKeyCommand)),
