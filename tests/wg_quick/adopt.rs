@@ -70,3 +70,43 @@ fn what_the_stock_tool_cannot_undo_is_not_handed_back() {
     world.ok(Tool::Ours, "release wg0");
     world.ok(Tool::Stock, "down wg0");
 }
+
+#[test]
+fn what_is_not_of_the_tunnel_stays_as_it_is() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(
+        "Address = 10.9.0.2/24\nPostUp = ip addr add 10.7.0.1/24 dev wg0; ip route add 10.6.0.0/16 dev wg0 proto static metric 50; ip route add 10.5.0.0/16 dev wg0\n\
+         [Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16, 10.2.0.0/16",
+    ));
+    world.ok(Tool::Stock, "up wg0");
+    world.sh("ip route replace 10.2.0.0/16 dev wg0 src 10.9.0.2 mtu 1300");
+    let routes = "ip route show dev wg0 | sed 's/ proto 108//'";
+    let before = world.sh(routes);
+    world.ok(Tool::Ours, "adopt wg0");
+    assert_eq!(world.sh(routes), before);
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(world.sh(routes), before);
+}
+
+#[test]
+fn a_kernel_parameter_that_others_need_stays() {
+    let Some(world) = World::new() else { return };
+    let full = |address: &str| {
+        filled(&format!(
+            "Address = {address}/24\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = 0.0.0.0/0"
+        ))
+    };
+    world.write(&full("10.9.0.2"));
+    world.write_to("wg1", &full("10.8.0.2"));
+    let mark = |world: &World| world.sh("cat /proc/sys/net/ipv4/conf/all/src_valid_mark");
+    world.ok(Tool::Ours, "up wg1");
+    world.ok(Tool::Stock, "up wg0");
+    world.ok(Tool::Ours, "adopt wg0");
+    world.ok(Tool::Ours, "down wg1");
+    assert_eq!(mark(&world), "1");
+    world.ok(Tool::Ours, "up wg1");
+    world.ok(Tool::Ours, "release wg0");
+    world.ok(Tool::Ours, "down wg1");
+    assert_eq!(mark(&world), "1");
+}

@@ -256,35 +256,72 @@ fn what_another_tunnel_made_in_the_same_place_stays() {
 }
 
 #[test]
-fn a_mark_or_table_that_another_program_uses_is_found_before_anything_is_changed() {
+fn a_table_that_another_program_uses_is_found_before_anything_is_changed() {
     let Some(world) = World::new() else { return };
     let file = |mark: &str| {
         filled(&format!(
-            "Address = 10.9.0.2/24\n{mark}\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = 0.0.0.0/0"
+            "Address = 10.9.0.2/24\n{mark}\nPostDown = echo x >> /run/wireguard/log\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = 0.0.0.0/0"
         ))
     };
-    for (line, mark) in [
-        ("ip rule add fwmark 0x80000/0xff0000 lookup 52", "FwMark = 0x80001"),
-        ("ip -6 rule add fwmark 77 blackhole", "FwMark = 77"),
-        ("ip rule add to 198.51.100.0/24 fwmark 78 lookup 52", "FwMark = 78"),
-        ("ip route add 198.51.100.0/24 dev v0 table 1234", "FwMark = 1234"),
-        (
-            "ip rule add from 192.0.2.2 lookup 99; ip route add default dev v0 table 99",
-            "FwMark = 99",
-        ),
-    ] {
-        world.sh(line);
-        let before = world.state();
+    world.sh("ip route add 198.51.100.0/24 dev v0 table 1234; ip -6 route add blackhole fd99::/64 table 77");
+    let before = world.state();
+    for mark in ["FwMark = 1234", "FwMark = 77"] {
         world.write(&file(mark));
         assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1), "{mark}");
-        assert!(world.errors().contains("choose another one"), "{}", world.errors());
+        assert!(world.errors().contains("choose another mark"), "{}", world.errors());
         assert_eq!(world.state(), before);
     }
+    // A rule for the mark is meant: the encrypted packets take another way out.
+    world.sh("ip rule add fwmark 0x80000/0xff0000 lookup 52");
+    world.write(&file("FwMark = 0x80001"));
+    world.ok(Tool::Ours, "up wg0");
+    assert!(
+        world.errors().contains("decides where encrypted packets go"),
+        "{}",
+        world.errors()
+    );
+    world.ok(Tool::Ours, "down wg0");
     // A number that nobody names is chosen around them.
     world.sh("ip rule add fwmark 51820 lookup 52; ip route add 198.51.100.0/24 dev v0 table 51821");
     world.write(&file(""));
     world.ok(Tool::Ours, "up wg0");
     assert_eq!(world.sh("wg show wg0 fwmark"), "0xca6e");
+}
+
+#[test]
+fn commands_for_after_the_end_run_once_for_a_tunnel_that_died() {
+    let Some(world) = World::new() else { return };
+    let file =
+        "Address = 10.9.0.2/24\nPostUp = echo up >> /run/wireguard/log\nPostDown = echo down >> /run/wireguard/log";
+    world.write(&filled(file));
+    world.ok(Tool::Ours, "up wg0");
+    world.kill_engine();
+    world.write(&filled(&format!("{file}\nPreUp = false")));
+    assert!(!world.run(Tool::Ours, "up wg0").status.success());
+    assert!(!world.run(Tool::Ours, "up wg0").status.success());
+    world.write(&filled(file));
+    world.ok(Tool::Ours, "up wg0");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.sh("cat /run/wireguard/log"), "up\ndown\nup\ndown");
+}
+
+#[test]
+fn any_name_of_an_interface_is_a_tunnel_of_its_own() {
+    let Some(world) = World::new() else { return };
+    let names = ["wg0", "wg0.before", "wg0.json", "a=b+c.1"];
+    for name in names {
+        world.write_to(name, &filled("Address = 10.9.0.2/24\nKillSwitch = lan\nGateway = true"));
+        world.ok(Tool::Ours, &format!("up {name}"));
+    }
+    world.ok(Tool::Ours, "apply wg0 --confirm 5m");
+    for name in names {
+        assert_eq!(
+            world.run(Tool::Ours, &format!("plan {name}")).stdout,
+            format!("{name}: nothing to change\n").as_bytes()
+        );
+        world.ok(Tool::Ours, &format!("down {name}"));
+    }
+    assert_eq!(world.sh("nft list ruleset; ls /run/adit/*/"), "");
 }
 
 #[test]

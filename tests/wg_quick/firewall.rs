@@ -96,6 +96,10 @@ impl Internet {
 }
 
 impl World {
+    fn between(&self) -> String {
+        self.sh("nft list chain ip adit-gateway-wg0 between | grep -o 'oifname.*' | tr '\\n' ' '")
+    }
+
     fn reaches(&self, target: &str) {
         let ping = || self.side().sh(&format!("ping -c 1 -W 1 {target}"));
         command::until(Duration::from_secs(10), ping).unwrap();
@@ -106,7 +110,7 @@ impl World {
         assert!(answered.is_err(), "{target} answers");
     }
 
-    fn kill_engine(&self) {
+    pub(crate) fn kill_engine(&self) {
         let engines = self.engines();
         assert!(!engines.is_empty());
         engines.into_iter().for_each(|pid| e2e::side::end(pid, Signal::KILL));
@@ -252,4 +256,89 @@ fn machine(state: &str) -> String {
         .lines()
         .filter(|line| !line.contains('\t') || line.contains(":\t"));
     lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_gateway_opens_nothing_between_other_interfaces() {
+    let Some(world) = World::new() else { return };
+    world.write_to("wg1", &filled("Address = 10.8.0.1/24"));
+    world.ok(Tool::Ours, "up wg1");
+    // It forwards by itself, and goes on to do so.
+    world.sh("ip link add lan0 type veth peer name lan1; echo 1 > /proc/sys/net/ipv4/conf/v1/forwarding");
+    world.write(&filled("Address = 10.9.0.1/24, fd09::1/64\nGateway = true"));
+    world.ok(Tool::Ours, "up wg0");
+    let others = "oifname \"v0\" drop oifname \"wg1\" drop oifname \"lan0\" drop oifname \"lan1\" drop";
+    let sorted = |text: &str| {
+        let mut words: Vec<&str> = text.split(" drop").map(str::trim).collect();
+        words.sort_unstable();
+        words.join(" ")
+    };
+    assert_eq!(sorted(&world.between()), sorted(others));
+    // Another gateway is not closed, as long as it is one.
+    for lines in ["Gateway = true", ""] {
+        world.write_to("wg1", &filled(&format!("Address = 10.8.0.1/24\n{lines}")));
+        world.ok(Tool::Ours, "reload wg1");
+        assert_eq!(world.between().contains("wg1"), lines.is_empty(), "{lines}");
+    }
+    // An interface that is gone is in nobody's way.
+    world.sh("ip link del lan0");
+    world.write_to("wg1", &filled("Address = 10.8.0.1/24, fd08::1/64\nGateway = true"));
+    world.ok(Tool::Ours, "reload wg1");
+    world.ok(Tool::Ours, "down wg1");
+    // Somebody has switched it off.
+    world.sh("echo 0 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv4/conf/v1/forwarding");
+    world.ok(Tool::Ours, "reload wg0");
+    assert!(world.between().contains("\"v0\" drop"), "{}", world.between());
+    world.ok(Tool::Ours, "down wg0");
+    let values =
+        "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/v1/forwarding /proc/sys/net/ipv4/conf/v0/forwarding";
+    assert_eq!(world.sh(values), "0\n1\n0");
+}
+
+#[test]
+fn what_somebody_flushed_is_noticed_and_made_again() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(
+        "Address = 10.9.0.2/24, fd09::2/64\nKillSwitch = true\nGateway = true\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0, 10.1.0.0/16",
+    ));
+    world.ok(Tool::Ours, "up wg0");
+    let before = world.state();
+    world.sh("nft flush ruleset; ip addr del 10.9.0.2/24 dev wg0; ip -6 rule del table 51820; ip link set wg0 mtu 1300; ip -6 route flush table 51820");
+    let plan = String::from_utf8(world.run(Tool::Ours, "plan wg0").stdout).unwrap();
+    for what in [
+        "kill switch",
+        "gateway, family 4",
+        "firewall, family 6",
+        "address add 10.9.0.2/24",
+        "ip -6 rule add",
+        "mtu 1420",
+    ] {
+        assert!(plan.contains(what), "{what}: {plan}");
+    }
+    world.ok(Tool::Ours, "reload wg0");
+    // In another order than before, and rules of other priorities.
+    let plain = |line: &str| line.split_once(":\t").map_or(line, |(_, rule)| rule).to_owned();
+    let without = |one: &str, other: &str| -> Vec<String> {
+        let lines = one.lines().map(plain);
+        lines
+            .filter(|line| !other.lines().map(plain).any(|there| there == *line))
+            .collect()
+    };
+    let after = world.state();
+    assert_eq!((without(&after, &before), without(&before, &after)), (vec![], vec![]));
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+}
+
+#[test]
+fn a_reload_asks_no_name_server_past_the_switch_for_endpoints_that_are_known() {
+    let Some(world) = World::new() else { return };
+    world.sh("cp /etc/hosts /run/wireguard/hosts; echo 192.0.2.7 peer.invalid >> /run/wireguard/hosts; mount --bind /run/wireguard/hosts /etc/hosts");
+    world.write(&filled(
+        "Address = 10.9.0.2/24\nKillSwitch = true\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0\nEndpoint = peer.invalid:5\n",
+    ));
+    world.ok(Tool::Ours, "up wg0");
+    world.sh("umount /etc/hosts");
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(world.sh("nft list ruleset | grep -c 'dport 53' || true"), "0");
 }

@@ -171,7 +171,13 @@ fn a_reload_killed_at_any_step_is_made_up_for_by_the_next() {
             if number % 2 == 1 {
                 assert_eq!(reload(from), states[from], "back, {from} to {to}, {place:?}");
             }
-            assert_eq!(reload(to), states[to], "{from} to {to}, {place:?}");
+            let state = reload(to);
+            let differing: Vec<_> = state
+                .lines()
+                .zip(states[to].lines())
+                .filter(|(one, two)| one != two)
+                .collect();
+            assert_eq!(state, states[to], "{from} to {to}, {place:?}: {differing:?}");
         }
         reload(to);
         eprintln!("reload: {} kills", places.len());
@@ -209,4 +215,24 @@ fn goes_back_to(world: &World, before: &str) {
         }
     }
     panic!("it is {}, was {before}", reloaded(world));
+}
+
+/// The machine forwards as long as a journal says that another gateway needs it, and that one closes the others then.
+#[test]
+fn a_gateway_killed_while_it_comes_up_leaves_nothing_open() {
+    let Some(world) = world() else { return };
+    world.write_to("wg1", &filled("Address = 10.8.0.1/24\nGateway = true"));
+    world.write(&filled("Address = 10.9.0.1/24\nGateway = true"));
+    world.ok(Tool::Ours, "up wg0");
+    let places = places(&world, "up wg1");
+    world.ok(Tool::Ours, "down wg1");
+    for place in places.iter().filter(|(call, _)| call == "sendto").skip(8) {
+        kill(&world, "up wg1", place);
+        world.ok(Tool::Ours, "down wg0");
+        let is_on = world.sh("cat /proc/sys/net/ipv4/ip_forward") == "1";
+        let is_closed = world.sh("nft list ruleset ip").contains("oifname \"v0\" drop");
+        assert!(is_closed || !is_on, "{place:?}");
+        world.ok(Tool::Ours, "down wg1");
+        world.ok(Tool::Ours, "up wg0");
+    }
 }

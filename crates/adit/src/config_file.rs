@@ -19,7 +19,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     all(&mut file, expected)
 }
 
-fn all(input: &mut impl Read, expected: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+/// Reads all that comes, which is expected to be of some length.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn all(input: &mut impl Read, expected: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     // One byte more than expected shows the end.
     let mut text = Zeroizing::new(vec![0; expected.clamp(4096, MAX_LEN) + 1]);
     let mut len = 0;

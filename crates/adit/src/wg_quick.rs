@@ -119,7 +119,8 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         [Some("adopt"), Some(what)] => file::find(what).and_then(|file| adopt::adopt(&file)),
         [Some("release"), Some(what)] => file::find(what).and_then(|file| adopt::release(&file.interface)),
         [Some("revert"), Some(interface), Some(id)] => confirm::revert(interface, id),
-        // Not for people: see `names`.
+        // Not for people: for the unit, and see `names`.
+        [Some("after-stop"), Some(what)] => file::find(what).and_then(|file| down::after_stop(&file)),
         [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),
         _ => {
             say(USAGE);

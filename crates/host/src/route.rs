@@ -64,14 +64,27 @@ pub fn add(netlink: &mut Netlink, route: Route) -> Result<(), Error> {
     )
 }
 
-/// Puts a route in place of the one to the same destination, of whatever protocol, gateway or link, in one step.
+/// Puts our name on a route that a tool made, all else of which stays, in one step.
 ///
 /// # Errors
 ///
-/// `ENOENT` when there is none, otherwise as [`add`].
-pub fn replace(netlink: &mut Netlink, route: Route) -> Result<(), Error> {
-    let action = format!("replace the route to {}", name(route));
-    netlink.change(RouteNetlinkMessage::NewRoute(message(route)), NLM_F_REPLACE, &action)
+/// `ENOENT` when it has gone meanwhile, otherwise as [`add`].
+pub fn take(netlink: &mut Netlink, route: Route) -> Result<(), Error> {
+    let action = format!("find the route to {}", name(route));
+    let found = dump(netlink, &RouteAttribute::Table(route.table), &action, |message| {
+        (parse(message) == Some(route)).then(|| message.clone())
+    })?;
+    for mut message in found {
+        message.header.protocol = PROTOCOL.into();
+        // What the kernel tells of a route and does not take.
+        let told = |attribute: &RouteAttribute| {
+            matches!(attribute, RouteAttribute::CacheInfo(_) | RouteAttribute::Preference(_))
+        };
+        message.attributes.retain(|attribute| !told(attribute));
+        let action = format!("take the route to {}", name(route));
+        netlink.change(RouteNetlinkMessage::NewRoute(message), NLM_F_REPLACE, &action)?;
+    }
+    Ok(())
 }
 
 /// Removes a route, but not one of another protocol, gateway or link.

@@ -5,6 +5,7 @@
 
 mod gateway;
 mod item;
+mod live;
 mod plan;
 mod routing;
 
@@ -12,14 +13,18 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use crate::nft::{self, Nftables, Table, TableName};
+use crate::nft::{self, Nftables, TableName};
 use crate::route::{self, Route};
 use crate::{Error, Family, Netlink, address, link, rule, sysctl};
 
 pub use gateway::gateway;
 pub use item::{Item, Network};
+pub use live::Live;
 pub use plan::{Change, changed, changes};
-pub use routing::{free_mark, mark_use, routes};
+pub use routing::{free_mark, routes, rule_for_mark};
+
+/// There while the kernel has IPv6.
+const V6_ADDRESSES: &str = "/proc/self/net/if_inet6";
 
 /// An interface, which may be there or not, and the kernel that it is in.
 pub struct Host {
@@ -77,7 +82,11 @@ impl Host {
             Item::Up => link::set_up(netlink, link?),
             Item::Route { to, table } => route::add(netlink, route(link?, *to, *table)),
             Item::Rule(rule) => rule::add(netlink, *rule),
-            Item::Parameter { name, value, .. } => sysctl::write(name, value).map(drop),
+            Item::Parameter { name, value, .. } => match sysctl::write(name, value) {
+                // Of an interface that is gone.
+                Err(error) if error.is(Errno::NOENT) && name.starts_with("net/") => Ok(()),
+                written => written.map(drop),
+            },
             Item::Firewall {
                 family,
                 mark,
@@ -85,8 +94,12 @@ impl Host {
             } => Nftables::open()?.replace(&[nft::tunnel::table(*family, name, addresses, *mark)?]),
             Item::KillSwitch(exceptions) => {
                 let table = |family| nft::kill_switch::table(family, name, *exceptions);
-                let tables: Vec<Table> = families().map(table).collect::<Result<_, _>>()?;
-                Nftables::open()?.replace(&tables)
+                let [v4, v6] = [table(Family::V4)?, table(Family::V6)?];
+                let mut nftables = Nftables::open()?;
+                match nftables.replace(&[v4.clone(), v6]) {
+                    Err(error) if is_unknown(&error) && !has_ipv6() => nftables.replace(&[v4]),
+                    replaced => replaced,
+                }
             }
             Item::Gateway { family, closed } => {
                 Nftables::open()?.replace(&[nft::gateway::table(*family, name, closed)?])
@@ -106,7 +119,7 @@ impl Host {
             (Item::Parameter { name, value, before }, _) => give_back(name, value, before),
             (Item::Firewall { family, .. }, _) => delete([*family], &nft::tunnel::table_name(&self.name)?),
             (Item::Gateway { family, .. }, _) => delete([*family], &nft::gateway::table_name(&self.name)?),
-            (Item::KillSwitch(_), _) => delete(families(), &nft::kill_switch::table_name(&self.name)?),
+            (Item::KillSwitch(_), _) => delete(Family::BOTH, &nft::kill_switch::table_name(&self.name)?),
             (Item::Address(address), Some(link)) => {
                 // Without it the kernel takes away all IPv4 addresses of a network with the first of them.
                 let _ = sysctl::write(&format!("net/ipv4/conf/{}/promote_secondaries", self.name), "1");
@@ -127,33 +140,39 @@ impl Host {
 /// Tells whether an item could not be unmade because it is not there.
 fn is_absent(item: &Item, error: &Error) -> bool {
     let absent = [Errno::NOENT, Errno::SRCH, Errno::ADDRNOTAVAIL, Errno::NODEV];
-    // A kernel without the family, policy routing or nf_tables has none of these.
-    let unknown = [Errno::AFNOSUPPORT, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT];
     let may_be_unknown = matches!(
         item,
         Item::Rule(_) | Item::Firewall { .. } | Item::KillSwitch(_) | Item::Gateway { .. }
     );
-    let is_any = |list: &[Errno]| list.iter().any(|errno| error.is(*errno));
-    is_any(&absent) || may_be_unknown && is_any(&unknown)
+    absent.iter().any(|errno| error.is(*errno)) || may_be_unknown && is_unknown(error)
 }
 
-/// Returns the families of packets that this kernel sends.
-fn families() -> impl Iterator<Item = Family> {
-    let has_v6 = Path::new("/proc/self/net/if_inet6").exists();
-    std::iter::once(Family::V4).chain(has_v6.then_some(Family::V6))
+/// Tells whether the kernel has not got the family, policy routing or nf_tables.
+fn is_unknown(error: &Error) -> bool {
+    let unknown = [Errno::AFNOSUPPORT, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT];
+    unknown.iter().any(|errno| error.is(*errno))
 }
 
+fn has_ipv6() -> bool {
+    Path::new(V6_ADDRESSES).exists()
+}
+
+/// Deletes tables of one name. A family that the kernel does not know has none.
 fn delete(families: impl IntoIterator<Item = Family>, name: &TableName) -> Result<(), Error> {
     let mut nftables = Nftables::open()?;
     families
         .into_iter()
-        .try_for_each(|family| nftables.delete(family, name))
+        .try_for_each(|family| match nftables.delete(family, name) {
+            Err(error) if is_unknown(&error) => Ok(()),
+            deleted => deleted,
+        })
 }
 
-/// Gives a kernel parameter the value back that it had, unless somebody has given it another one since, or it is gone.
+/// Gives a kernel parameter the value back that it had, unless somebody has given it another one since, or it is gone. One that was not
+/// changed may have been by what came after it.
 fn give_back(name: &str, value: &str, before: &str) -> Result<(), Error> {
     match sysctl::read(name) {
-        Ok(now) if now == value => sysctl::write(name, before).map(drop),
+        Ok(now) if now == value || value == before => sysctl::write(name, before).map(drop),
         Err(error) if !error.is(Errno::NOENT) => Err(error),
         _ => Ok(()),
     }

@@ -146,7 +146,7 @@ pub(super) fn time(text: &str) -> Result<Duration, Failure> {
 }
 
 fn name(interface: &str) -> String {
-    format!("{interface}.before")
+    format!("{interface}{}", journal::BEFORE)
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::kill_switch::Exceptions;
 use host::setup::{self, Host, Item};
-use host::{Family, Netlink};
+use host::{Family, Netlink, route};
 
 use super::journal::{self, Journal};
-use super::{Failure, mtu};
+use super::{Failure, mtu, say};
 
 /// The addresses of the interface.
 pub(super) fn addresses(quick: &Quick) -> impl Iterator<Item = Item> {
@@ -37,22 +37,26 @@ pub(super) fn mtu(
     Ok(Item::Mtu(mtu))
 }
 
-/// Fails if another program uses the mark that the file names for encrypted packets, or the table that goes with it: they would not get to the
-/// peers, or what is there would get into the tunnel.
+/// Fails if the table that goes with the mark of a default route has routes already: what goes by them would get into the tunnel. Warns if a
+/// rule is for packets with the mark, as is meant where they are to take another way out.
 pub(super) fn check_mark(config: &Config, quick: &Quick, netlink: &mut Netlink) -> Result<(), Failure> {
-    let Some(mark) = config.fwmark.filter(|mark| mark.value != 0) else {
+    let Some(mark) = config.fwmark.map(|mark| mark.value).filter(|&mark| mark != 0) else {
         return Ok(());
     };
+    if let Some(priority) = setup::rule_for_mark(netlink, mark)? {
+        say(format_args!(
+            "Warning: FwMark {mark:#x}: the policy rule {priority} decides where encrypted packets go"
+        ));
+    }
     let is_default = |prefix: Prefix| prefix.prefix_len() == 0;
     let mut peers = config.peers.iter();
     let takes_default = quick.table == Table::Auto && peers.any(|peer| peer.allowed_ips.added().any(is_default));
-    match setup::mark_use(netlink, mark.value, takes_default)? {
-        Some(used) => Err(Failure::new(format!(
-            "FwMark {:#x}: {used}: choose another one",
-            mark.value
-        ))),
-        None => Ok(()),
+    if takes_default && !route::is_table_empty(netlink, mark)? {
+        return Err(Failure::new(format!(
+            "FwMark {mark:#x}: the routing table of that number has routes: choose another mark, or empty it"
+        )));
     }
+    Ok(())
 }
 
 /// The kill switch, if the file wants one, for an interface that has a mark or else gets the one that this returns. While names are

@@ -1,5 +1,7 @@
 //! `wg-quick down`, and the way back of an `up` that failed.
 
+use std::process::{Command, Stdio};
+
 use conf::quick::Stage;
 use host::setup::{Host, Item};
 use host::{Error, Family, Netlink, link, route, rule};
@@ -11,6 +13,26 @@ use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::{self, Used};
 use super::{Failure, Outcome, confirm, hooks, say};
+
+/// Takes down what systemd has not: it runs no command to stop a unit that is about to start, or to reload. After a crash all stays for
+/// the next start.
+pub(super) fn after_stop(file: &File) -> Outcome {
+    let is_stopped = std::env::var("SERVICE_RESULT").is_ok_and(|result| result == "success");
+    match Journal::read(&file.interface)? {
+        Some(_) if is_stopped && !is_shutting_down() => run(file),
+        _ => Ok(()),
+    }
+}
+
+/// Tells whether the machine is about to go down, as systemd says.
+fn is_shutting_down() -> bool {
+    let asked = Command::new("systemctl")
+        .arg("is-system-running")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output();
+    asked.is_ok_and(|answer| answer.stdout.trim_ascii() == b"stopping")
+}
 
 pub(super) fn run(file: &File) -> Outcome {
     let interface = &file.interface;
@@ -25,13 +47,20 @@ pub(super) fn run(file: &File) -> Outcome {
     save::before_down(file, &mut journal, &lock)?;
     // One of a tunnel that the stock tool made is not there yet.
     journal.write()?;
-    undo(interface, &journal, KillSwitch::Goes, &lock)?;
-    journal.end(None)?;
+    // Other programs may send until the very end.
+    let held = journal.kill_switch().filter(|_| is_shutting_down());
+    let kill_switch = if held.is_some() {
+        KillSwitch::Stays
+    } else {
+        KillSwitch::Goes
+    };
+    undo(interface, &journal, kill_switch, &lock)?;
+    journal.end(held)?;
     drop(lock);
     let outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
     // A command may have brought the tunnel up again.
     let _lock = journal::lock()?;
-    if Journal::read(interface)?.is_some_and(|present| present == journal) {
+    if held.is_none() && Journal::read(interface)?.is_some_and(|present| present == journal) {
         journal.remove()?;
     }
     outcome
@@ -49,9 +78,9 @@ pub(super) enum KillSwitch {
 /// Goes on after a failure, and tells the first one at the end.
 pub(super) fn undo(interface: &str, journal: &Journal, kill_switch: KillSwitch, _lock: &Lock) -> Outcome {
     let mut first = None;
-    let mut note = |result: Result<(), Error>| {
-        if let Err(error) = result {
-            first.get_or_insert(error);
+    let mut note = |result: Outcome| {
+        if let Err(failure) = result {
+            first.get_or_insert(failure);
         }
     };
     let mut host = Host::open(interface)?;
@@ -62,25 +91,20 @@ pub(super) fn undo(interface: &str, journal: &Journal, kill_switch: KillSwitch, 
             Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => {}
             // Nothing gets past it before all is gone.
             Item::KillSwitch(_) => {}
-            item if journal::needed(&others, item) => {}
             Item::Rule(_) | Item::Parameter { .. } | Item::Firewall { .. } | Item::Gateway { .. } => {
-                note(host.unmake(item));
+                note(journal.unmake(item, &others, &mut host));
             }
         }
     }
-    note(delete_link(interface));
+    note(delete_link(interface).map_err(Failure::from));
     if let Some(dns) = &journal.dns {
         dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));
     }
     if let (KillSwitch::Goes, Some(exceptions)) = (kill_switch, journal.kill_switch()) {
-        let switch = Item::KillSwitch(exceptions);
-        say(format_args!("[#] {}", journal::undoing(&journal.command(&switch))));
-        if let Err(error) = host.unmake(&switch) {
-            first.get_or_insert(error);
-        }
+        note(journal.unmake(&Item::KillSwitch(exceptions), &others, &mut host));
     }
     match first {
-        Some(error) => Err(error.into()),
+        Some(failure) => Err(failure),
         None => confirm::forget(interface),
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use zeroize::Zeroizing;
 
 use super::{Failure, say};
+use crate::config_file;
 
 /// Runs commands one after the other, `%i` in them being the interface. The first that fails ends it.
 pub(super) fn run<'a>(interface: &str, hooks: impl IntoIterator<Item = &'a str>) -> Result<(), Failure> {
@@ -22,11 +23,15 @@ pub(super) fn run<'a>(interface: &str, hooks: impl IntoIterator<Item = &'a str>)
 pub(super) fn output(interface: &str, command: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let line = command.replace("%i", interface);
     say(format_args!("[#] {line}"));
-    let output = shell(&line, |command| {
-        command.stdin(Stdio::inherit()).stderr(Stdio::inherit()).output()
+    let (text, status) = shell(&line, |command| {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let text = match &mut child.stdout {
+            Some(stdout) => config_file::all(stdout, 0)?,
+            None => Zeroizing::default(),
+        };
+        Ok((text, child.wait()?))
     })?;
-    let text = Zeroizing::new(output.stdout);
-    check(&line, output.status).map(|()| text)
+    check(&line, status).map(|()| text)
 }
 
 /// The stock tool has its commands read by bash; what is written for another shell works there, too.

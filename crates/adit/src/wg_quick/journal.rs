@@ -11,6 +11,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use host::Family;
 use host::nft::kill_switch::Exceptions;
 use host::setup::{Change, Host, Item, changed};
 use serde::de::DeserializeOwned;
@@ -25,6 +26,8 @@ use crate::config_file;
 
 const DIRECTORY: &str = "/run/adit";
 const VERSION: u32 = 1;
+/// After the name of an interface, of which it can be no part: what was before a change that waits to be confirmed.
+pub(super) const BEFORE: &str = "~before";
 
 /// What one interface has on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +96,7 @@ impl Journal {
             .filter_map(|entry| entry.file_name().into_string().ok());
         let names = names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned));
         // Not what was before a change that waits to be confirmed.
-        let names = names.filter(|name| !name.ends_with(".before"));
+        let names = names.filter(|name| !name.ends_with(BEFORE));
         let others = names.filter(|name| *name != self.interface);
         others.filter_map(|name| Self::read(&name).transpose()).collect()
     }
@@ -125,18 +128,33 @@ impl Journal {
         Ok(announced)
     }
 
+    /// Makes an item.
+    pub(super) fn make(&self, item: &Item, host: &mut Host) -> Result<(), Failure> {
+        say(format_args!("[#] {}", self.command(item)));
+        match item {
+            Item::Gateway { family, .. } => make_gateways(self.others()?.iter().chain([self]), *family, Some(item)),
+            _ => Ok(host.make(item)?),
+        }
+    }
+
+    /// Unmakes an item, unless others need it.
+    pub(super) fn unmake(&self, item: &Item, others: &[Self], host: &mut Host) -> Result<(), Failure> {
+        if needed(others, item) {
+            return Ok(());
+        }
+        say(format_args!("[#] {}", undoing(&self.command(item))));
+        if let Item::Gateway { family, .. } = item {
+            // This one is closed then as any other interface, and what they close is closed before it goes.
+            make_gateways(others.iter(), *family, None)?;
+        }
+        Ok(host.unmake(item)?)
+    }
+
     /// Takes one step of those that were announced.
     pub(super) fn step(&self, change: &Change, host: &mut Host) -> Result<(), Failure> {
         match change {
-            Change::Make(item) => {
-                say(format_args!("[#] {}", self.command(item)));
-                Ok(host.make(item)?)
-            }
-            Change::Unmake(item @ (Item::Rule(_) | Item::Parameter { .. })) if needed(&self.others()?, item) => Ok(()),
-            Change::Unmake(item) => {
-                say(format_args!("[#] {}", undoing(&self.command(item))));
-                Ok(host.unmake(item)?)
-            }
+            Change::Make(item) => self.make(item, host),
+            Change::Unmake(item) => self.unmake(item, &self.others()?, host),
         }
     }
 
@@ -187,7 +205,8 @@ impl Journal {
 
     /// Returns the kill switch, if there is one.
     pub(super) fn kill_switch(&self) -> Option<Exceptions> {
-        self.items.iter().find_map(|item| match item {
+        // Where a reload was killed there may be two: the later one replaces the other.
+        self.items.iter().rev().find_map(|item| match item {
             Item::KillSwitch(exceptions) => Some(*exceptions),
             _ => None,
         })
@@ -200,6 +219,21 @@ impl Journal {
                 *exceptions = exceptions.closed();
             }
         }
+    }
+
+    /// Has kernel parameters keep the value that they have, if one of these items is for them. Tells whether one is.
+    pub(super) fn keep_parameters(&mut self, released: &[Item]) -> bool {
+        let mut is_changed = false;
+        for item in &mut self.items {
+            let is_released = released.iter().any(|released| released.replaces(item));
+            if let Item::Parameter { value, before, .. } = item
+                && is_released
+            {
+                before.clone_from(value);
+                is_changed = true;
+            }
+        }
+        is_changed
     }
 
     /// Writes down that all is undone but for the commands that are to run after the end, and a kill switch if it stays.
@@ -217,8 +251,34 @@ impl Journal {
     }
 }
 
+/// Makes the tables of all gateways anew, of which none closes another; of those that are about to change `latest` is the last word.
+fn make_gateways<'a>(
+    journals: impl Iterator<Item = &'a Journal> + Clone,
+    family: Family,
+    latest: Option<&Item>,
+) -> Result<(), Failure> {
+    let of_family = |item: &&Item| matches!(item, Item::Gateway { family: of, .. } if *of == family);
+    let mut gateways: Vec<(&str, &Item)> = Vec::new();
+    for journal in journals {
+        if let Some(item) = journal.items.iter().rfind(of_family) {
+            gateways.push((
+                &journal.interface,
+                latest.filter(|latest| journal.items.contains(latest)).unwrap_or(item),
+            ));
+        }
+    }
+    for (interface, item) in &gateways {
+        if let Item::Gateway { closed, .. } = item {
+            let is_closed = |name: &&String| !gateways.iter().any(|(gateway, _)| gateway == name);
+            let closed = closed.iter().filter(is_closed).cloned().collect();
+            Host::open(interface)?.make(&Item::Gateway { family, closed })?;
+        }
+    }
+    Ok(())
+}
+
 /// Tells whether one of other interfaces needs an item: a kernel parameter, to which the last one gives back its value, or a rule, which one made in the place of another that was written down but not made, or went.
-pub(super) fn needed(others: &[Journal], item: &Item) -> bool {
+fn needed(others: &[Journal], item: &Item) -> bool {
     let is_needed = |present: &Item| match item {
         Item::Parameter { .. } => present.replaces(item),
         Item::Rule(_) => present == item,

@@ -97,14 +97,15 @@ fn set_known(file: &File, config: &Config, status: &DeviceStatus) -> bool {
     false
 }
 
-/// Tells whether it is closed; while an `up` goes on it is not.
-fn close_kill_switch(interface: &str) -> Result<bool, Failure> {
+/// Tells whether it is closed; while an `up` goes on, or after a reload that did not come to its end, it is left alone.
+pub(super) fn close_kill_switch(interface: &str) -> Result<bool, Failure> {
     let _lock = journal::lock()?;
     let Some(mut journal) = Journal::read(interface)? else {
         return Ok(true);
     };
     if let Some(exceptions) = journal.kill_switch() {
-        if !journal.complete {
+        let is_unsure = journal.unsure.iter().any(|item| matches!(item, Item::KillSwitch(_)));
+        if !journal.complete || is_unsure {
             return Ok(false);
         }
         let closed = Item::KillSwitch(exceptions.closed());

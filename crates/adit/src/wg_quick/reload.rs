@@ -3,15 +3,15 @@
 //! What did not change is not touched: peers keep their sessions, routes stay. Commands of the file are not run. If a step fails,
 //! those before it are taken back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use conf::prefix::Prefix;
 use conf::quick::{Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::change::{Addresses, describe, restore};
-use conf::wg::file::Config;
-use host::setup::{Change, Host, Item, changed, changes};
+use conf::wg::file::{Config, Peer};
+use host::setup::{Change, Host, Item, Live, changed, changes};
 use proto::PublicKey;
 use serde::Serialize;
 
@@ -34,6 +34,8 @@ struct Plan {
     pre_down: Vec<String>,
     post_down: Vec<String>,
     used: Used,
+    /// Whether a peer has nothing but a name for an endpoint, and nobody knows it yet.
+    unknown: bool,
     /// What people call the peers.
     names: BTreeMap<PublicKey, String>,
 }
@@ -85,7 +87,6 @@ impl Action {
 /// Makes the difference. With a time to confirm, it goes back after that unless `adit confirm` comes first.
 pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
     let wanted = Wanted::read(file)?;
-    let unknown = wanted.unknown;
     let lock = journal::lock()?;
     confirm::refuse_while_pending(&file.interface)?;
     let plan = Plan::new(file, wanted)?;
@@ -102,8 +103,11 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
         return back.and(Err(failure));
     }
     drop(lock);
-    if unknown && let Err(failure) = names::look_up_in_background(file) {
+    if plan.unknown
+        && let Err(failure) = names::look_up_in_background(file)
+    {
         say(format_args!("Warning: {}", failure.message));
+        names::close_kill_switch(&file.interface)?;
     }
     if let Some(pending) = pending {
         pending.ask();
@@ -117,8 +121,9 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
 pub(super) fn go_back(present: &Journal, mut before: Journal, past: &DeviceStatus) -> Outcome {
     let interface = present.interface();
     let mut host = Host::open(interface)?;
-    // What a name is has become known meanwhile.
-    if present.kill_switch().is_some_and(|switch| !switch.name_servers) {
+    // What the names are is known by now.
+    let is_known = past.peers.iter().all(|peer| peer.endpoint.is_some());
+    if is_known || present.kill_switch().is_some_and(|switch| !switch.name_servers) {
         before.close_kill_switch();
     }
     let steps = changes(&present.items, &present.unsure, &before.items);
@@ -144,8 +149,6 @@ struct Wanted {
     quick: Quick,
     known: Addresses,
     used: Used,
-    /// Whether an endpoint has a name that nobody knows yet.
-    unknown: bool,
 }
 
 impl Wanted {
@@ -162,13 +165,43 @@ impl Wanted {
         let names = config.names();
         let known = names::known(&names);
         Ok(Self {
-            unknown: known.len() < names.len(),
             known: known.into_iter().collect(),
             used: Used::new(&text, &quick),
             config,
             quick,
         })
     }
+}
+
+/// Notes what is gone: somebody has taken an address away, or flushed the firewall. Of a table it matters what was in it.
+fn note_what_is_gone(journal: &mut Journal, host: &mut Host) -> Outcome {
+    let live = Live::read(host)?;
+    let mut gone = HashSet::new();
+    for item in &journal.items {
+        if !live.has(item)? {
+            gone.insert(item.clone());
+        }
+    }
+    let is_table = |item: &Item| matches!(item, Item::Firewall { .. } | Item::KillSwitch(_) | Item::Gateway { .. });
+    let stays = |item: &Item| !gone.contains(item) || is_table(item);
+    journal.items.retain(stays);
+    journal.unsure.retain(stays);
+    journal
+        .unsure
+        .extend(gone.iter().filter(|item| is_table(item)).cloned());
+    Ok(())
+}
+
+/// Tells whether a peer has an endpoint by name alone, which nobody knows.
+fn is_unknown(peer: &Peer, known: &Addresses, live: &DeviceStatus) -> bool {
+    let is_same = |live: &&conf::uapi::PeerStatus| live.public_key == peer.public_key.value;
+    let has_one = live
+        .peers
+        .iter()
+        .find(is_same)
+        .is_some_and(|live| live.endpoint.is_some());
+    let endpoint = peer.endpoint.as_ref();
+    endpoint.is_some_and(|endpoint| known.of(&endpoint.value).is_none()) && !has_one
 }
 
 impl Plan {
@@ -178,16 +211,17 @@ impl Plan {
             quick,
             known,
             used,
-            unknown,
         } = wanted;
         let interface = &file.interface;
         let not_ours = || Failure::new(format!("`{interface}' was not brought up by adit"));
-        let journal = Journal::read(interface)?
+        let mut journal = Journal::read(interface)?
             .filter(|journal| journal.complete)
             .ok_or_else(not_ours)?;
         engine::warn_if_other(interface, quick.backend)?;
         let live = status(interface)?;
         let mut host = Host::open(interface)?;
+        note_what_is_gone(&mut journal, &mut host)?;
+        let unknown = config.peers.iter().any(|peer| is_unknown(peer, &known, &live));
         let allowed: Vec<Prefix> = config.peers.iter().flat_map(|peer| peer.allowed_ips.added()).collect();
         let peers = config.peers.iter();
         let called = peers
@@ -218,6 +252,7 @@ impl Plan {
             pre_down: hooks(Stage::PreDown),
             post_down: hooks(Stage::PostDown),
             used,
+            unknown,
             names: called,
             journal,
             live,

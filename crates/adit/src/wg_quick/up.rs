@@ -33,13 +33,13 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
     }
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
+    desired::check_mark(&config, &quick, &mut Netlink::open()?)?;
     // A kill switch that was left stays, whatever becomes of this.
     let mut held = None;
     if let Some(left) = Journal::read(interface)? {
         (lock, held) = clear(left, &quick, lock)?;
         journal.items.extend(held.map(Item::KillSwitch));
     }
-    desired::check_mark(&config, &quick, &mut Netlink::open()?)?;
     journal.file = Some(Used::new(&text, &quick));
     journal.write()?;
     let mut up = Up {
@@ -204,15 +204,14 @@ impl Up<'_> {
         self.journal.expect(items)?;
         for item in items {
             self.check_signals()?;
-            say(format_args!("[#] {}", self.journal.command(item)));
-            host.make(item)?;
+            self.journal.make(item, host)?;
         }
         Ok(())
     }
 
     fn check_signals(&self) -> Outcome {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Failure::new("ended by a signal; nothing is left"));
+            return Err(Failure::new("ended by a signal; what was made is undone"));
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ pub struct Addresses(BTreeMap<Endpoint, SocketAddr>);
 
 impl Addresses {
     /// Returns the address of an endpoint: its own, or what its name stands for.
-    fn of(&self, endpoint: &Endpoint) -> Option<SocketAddr> {
+    pub fn of(&self, endpoint: &Endpoint) -> Option<SocketAddr> {
         endpoint.numeric().or_else(|| self.0.get(endpoint).copied())
     }
 }

@@ -55,7 +55,7 @@ pub enum Item {
     Gateway {
         /// Of the packets.
         family: Family,
-        /// The interfaces between which nothing is forwarded.
+        /// The interfaces between which nothing is forwarded, unless they have this item themselves.
         closed: Vec<String>,
     },
 }

@@ -28,7 +28,7 @@ const MAIN_RULE_PRIORITY: u32 = 32_766;
 pub fn free_mark(netlink: &mut Netlink, taken: &[u32]) -> Result<u32, Error> {
     let mut uses = Uses::new(netlink)?;
     for mark in FIRST_MARK..u32::MAX {
-        if !taken.contains(&mark) && uses.of(mark)?.is_none() {
+        if !taken.contains(&mark) && uses.is_free(mark)? {
             return Ok(mark);
         }
     }
@@ -38,18 +38,13 @@ pub fn free_mark(netlink: &mut Netlink, taken: &[u32]) -> Result<u32, Error> {
     ))
 }
 
-/// Tells who else uses a number as a mark or, if `with_table`, as a table; `None` if nobody does.
+/// Tells which rule is for packets with a mark, if there is one.
 ///
 /// # Errors
 ///
 /// A failure of the socket.
-pub fn mark_use(netlink: &mut Netlink, mark: u32, with_table: bool) -> Result<Option<String>, Error> {
-    let mut uses = Uses::new(netlink)?;
-    if with_table {
-        uses.of(mark)
-    } else {
-        Ok(uses.as_mark(mark))
-    }
+pub fn rule_for_mark(netlink: &mut Netlink, mark: u32) -> Result<Option<u32>, Error> {
+    Ok(Uses::new(netlink)?.rule_for(mark))
 }
 
 /// What marks and tables are in use for.
@@ -73,27 +68,16 @@ impl<'a> Uses<'a> {
         })
     }
 
-    fn as_mark(&self, mark: u32) -> Option<String> {
-        let found = self.matches.iter().find(|found| found.is_for(mark))?;
-        Some(format!(
-            "the policy rule {} is for packets with that mark",
-            found.priority
-        ))
+    /// Returns the priority of a rule for packets with a mark.
+    fn rule_for(&self, mark: u32) -> Option<u32> {
+        let found = self.matches.iter().find(|found| found.is_for(mark));
+        found.map(|found| found.priority)
     }
 
-    fn of(&mut self, mark: u32) -> Result<Option<String>, Error> {
-        if let Some(used) = self.as_mark(mark) {
-            return Ok(Some(used));
-        }
-        let uses = |rule: &&Rule| rule.table == mark || rule.unless_fwmark == Some(mark);
-        if let Some(rule) = self.rules.iter().find(uses) {
-            return Ok(Some(format!(
-                "the policy rule {} is for that table or mark",
-                rule.priority
-            )));
-        }
-        let is_empty = route::is_table_empty(self.netlink, mark)?;
-        Ok((!is_empty).then(|| "the routing table of that number has routes".to_owned()))
+    fn is_free(&mut self, mark: u32) -> Result<bool, Error> {
+        let uses = |rule: &Rule| rule.table == mark || rule.unless_fwmark == Some(mark);
+        let is_used = self.rule_for(mark).is_some() || self.rules.iter().any(uses);
+        Ok(!is_used && route::is_table_empty(self.netlink, mark)?)
     }
 }
 
