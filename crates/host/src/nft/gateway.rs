@@ -45,11 +45,11 @@ pub fn table(family: Family, interface: &str, closed: &[String]) -> Result<Table
     forward.extend(
         closed
             .iter()
-            .map(|name| named(Source::InputName, name, Expression::Jump(BETWEEN))),
+            .map(|name| name.rule(Source::InputName, Expression::Jump(BETWEEN))),
     );
     let between = closed
         .iter()
-        .map(|name| named(Source::OutputName, name, Expression::Drop));
+        .map(|name| name.rule(Source::OutputName, Expression::Drop));
     let masquerade = Base {
         kind: Kind::Nat,
         hook: Hook::Postrouting,
@@ -78,11 +78,6 @@ pub fn table(family: Family, interface: &str, closed: &[String]) -> Result<Table
         name: table_name(interface)?,
         chains,
     })
-}
-
-/// `iifname NAME VERDICT`, or `oifname`
-fn named(source: Source, interface: &InterfaceName<'_>, verdict: Expression) -> Vec<Expression> {
-    vec![Expression::Load(source), Expression::Equals(interface.bytes()), verdict]
 }
 
 /// `iifname NAME tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu`, or `oifname`

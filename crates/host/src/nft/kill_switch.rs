@@ -78,12 +78,13 @@ pub fn table_name(interface: &str) -> Result<TableName, Error> {
 /// `InvalidInput` for a name that no interface can have.
 pub fn table(family: Family, interface: &str, exceptions: Exceptions) -> Result<Table, Error> {
     let name = InterfaceName::new(interface)?;
+    let accept = |source, name: &InterfaceName<'_>| name.rule(source, Expression::Accept);
     let mut own = vec![
-        leaves_by(&InterfaceName::new("lo")?),
-        leaves_by(&name),
+        accept(Source::OutputName, &InterfaceName::new("lo")?),
+        accept(Source::OutputName, &name),
         is_encrypted(exceptions.fwmark),
     ];
-    let mut foreign = vec![leaves_by(&name), comes_by(&name)];
+    let mut foreign = vec![accept(Source::OutputName, &name), accept(Source::InputName, &name)];
     match family {
         Family::V4 => own.push(ports(UDP, 68, 67)),
         Family::V6 => {
@@ -121,24 +122,6 @@ const fn chain(name: &'static str, hook: Hook, rules: Vec<Vec<Expression>>) -> C
         base: Some(base),
         rules,
     }
-}
-
-/// `oifname NAME accept`
-fn leaves_by(interface: &InterfaceName<'_>) -> Vec<Expression> {
-    vec![
-        Expression::Load(Source::OutputName),
-        Expression::Equals(interface.bytes()),
-        Expression::Accept,
-    ]
-}
-
-/// `iifname NAME accept`
-fn comes_by(interface: &InterfaceName<'_>) -> Vec<Expression> {
-    vec![
-        Expression::Load(Source::InputName),
-        Expression::Equals(interface.bytes()),
-        Expression::Accept,
-    ]
 }
 
 /// `meta l4proto udp meta mark MARK accept`

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::{Expression, Source};
 use crate::netlink::Error;
 
 /// Length of an interface name with the zero at its end (`IFNAMSIZ`).
@@ -42,6 +43,11 @@ impl<'a> InterfaceName<'a> {
         let mut bytes = self.0.as_bytes().to_vec();
         bytes.resize(INTERFACE_NAME_LEN, 0);
         bytes
+    }
+
+    /// `iifname NAME VERDICT`, or `oifname`: what becomes of packets that come or go by the interface, as `source` says.
+    pub(super) fn rule(&self, source: Source, verdict: Expression) -> Vec<Expression> {
+        vec![Expression::Load(source), Expression::Equals(self.bytes()), verdict]
     }
 
     /// Returns the name of a table of the interface, for one purpose.
