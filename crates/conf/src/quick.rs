@@ -145,70 +145,56 @@ impl Quick {
     }
 
     fn take(&mut self, key: QuickKey, at: Position, value: &str, problems: &mut Vec<Problem>) -> Result<(), Problem> {
-        let stage = match key {
-            QuickKey::Address => {
-                for (at, text) in elements(at, value) {
-                    match Prefix::parse(text) {
-                        Ok((address, network)) => self.addresses.push(At {
-                            at,
-                            value: Address { address, network },
-                        }),
-                        Err(error) => problems.push(wrong(at, "Address", &error)),
-                    }
-                }
-                return Ok(());
-            }
-            QuickKey::Dns => {
-                self.dns(at, value, problems);
-                return Ok(());
-            }
+        match key {
+            QuickKey::Address => self.addresses(at, value, problems),
+            QuickKey::Dns => self.dns(at, value, problems),
             QuickKey::Mtu => {
                 // The kernel takes what fits; below 68 there is no IPv4.
                 let mtu = value.parse().ok().filter(|mtu| (68..=65_535).contains(mtu));
                 let value = mtu.ok_or_else(|| wrong(at, "MTU", &"expected a number of bytes from 68 to 65535"))?;
                 self.mtu = Some(At { at, value });
-                return Ok(());
             }
-            QuickKey::Table => {
-                self.table = table(at, value)?;
-                return Ok(());
-            }
-            QuickKey::SaveConfig => {
-                self.save_config = yes_or_no(at, "SaveConfig", value)?;
-                return Ok(());
-            }
-            QuickKey::DnsRequired => {
-                self.dns_required = yes_or_no(at, "DNSRequired", value)?;
-                return Ok(());
-            }
-            QuickKey::Gateway => {
-                self.gateway = yes_or_no(at, "Gateway", value)?;
-                return Ok(());
-            }
+            QuickKey::Table => self.table = table(at, value)?,
+            QuickKey::SaveConfig => self.save_config = yes_or_no(at, "SaveConfig", value)?,
+            QuickKey::DnsRequired => self.dns_required = yes_or_no(at, "DNSRequired", value)?,
+            QuickKey::Gateway => self.gateway = yes_or_no(at, "Gateway", value)?,
             QuickKey::KillSwitch => {
                 self.kill_switch = match truth(value) {
                     Some(true) => KillSwitch::On,
                     Some(false) => KillSwitch::Off,
                     None if value.eq_ignore_ascii_case("lan") => KillSwitch::OnButLocal,
                     None => return Err(wrong(at, "KillSwitch", &"expected true, false or lan")),
-                };
-                return Ok(());
+                }
             }
             QuickKey::Backend => {
                 self.backend = value.parse().map_err(|error: String| wrong(at, "Backend", &error))?;
-                return Ok(());
             }
-            QuickKey::PrivateKeyFile => return self.key_source(at, KeySource::File(value.to_owned())),
-            QuickKey::PrivateKeyCredential => return self.key_source(at, KeySource::Credential(value.to_owned())),
-            QuickKey::PrivateKeyCommand => return self.key_source(at, KeySource::Command(value.to_owned())),
-            QuickKey::PreUp => Stage::PreUp,
-            QuickKey::PostUp => Stage::PostUp,
-            QuickKey::PreDown => Stage::PreDown,
-            QuickKey::PostDown => Stage::PostDown,
-        };
+            QuickKey::PrivateKeyFile => self.key_source(at, KeySource::File(value.to_owned()))?,
+            QuickKey::PrivateKeyCredential => self.key_source(at, KeySource::Credential(value.to_owned()))?,
+            QuickKey::PrivateKeyCommand => self.key_source(at, KeySource::Command(value.to_owned()))?,
+            QuickKey::PreUp => self.hook(Stage::PreUp, at, value),
+            QuickKey::PostUp => self.hook(Stage::PostUp, at, value),
+            QuickKey::PreDown => self.hook(Stage::PreDown, at, value),
+            QuickKey::PostDown => self.hook(Stage::PostDown, at, value),
+        }
+        Ok(())
+    }
+
+    fn addresses(&mut self, at: Position, value: &str, problems: &mut Vec<Problem>) {
+        for (at, text) in elements(at, value) {
+            match Prefix::parse(text) {
+                Ok((address, network)) => self.addresses.push(At {
+                    at,
+                    value: Address { address, network },
+                }),
+                Err(error) => problems.push(wrong(at, "Address", &error)),
+            }
+        }
+    }
+
+    fn hook(&mut self, stage: Stage, at: Position, value: &str) {
         let value = value.to_owned();
         self.hooks.push((stage, At { at, value }));
-        Ok(())
     }
 
     fn key_source(&mut self, at: Position, source: KeySource) -> Result<(), Problem> {

@@ -11,18 +11,17 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(file: &File<'_>, report: &mut Report<'_>) {
     for (key, text) in &file.config.quick {
-        // No table is the usual one; the others are errors without a value.
-        let has_effect = matches!(
+        // No table is the usual one; all others are errors without a value.
+        let may_be_empty = matches!(
             key,
-            QuickKey::Table
-                | QuickKey::Mtu
-                | QuickKey::SaveConfig
-                | QuickKey::Gateway
-                | QuickKey::KillSwitch
-                | QuickKey::Backend
-                | QuickKey::DnsRequired
-        ) || key.is_key_source();
-        if text.value.is_empty() && !has_effect {
+            QuickKey::Address
+                | QuickKey::Dns
+                | QuickKey::PreUp
+                | QuickKey::PostUp
+                | QuickKey::PreDown
+                | QuickKey::PostDown
+        );
+        if text.value.is_empty() && may_be_empty {
             report.add(
                 text.at,
                 "this key has no value, and no effect",
