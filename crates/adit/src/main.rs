@@ -138,30 +138,29 @@ fn main() -> ExitCode {
         Ok(Command::Show(options)) => show::run(&options),
         Ok(Command::Wg { arguments }) => wg::main(&arguments),
         Ok(Command::WgQuick { arguments }) => wg_quick::main(&arguments),
-        Ok(Command::Up { tunnel, backend }) => {
-            let backend = backend.map(|backend| ["--backend".into(), backend]);
-            let words = ["up".into(), tunnel].into_iter().chain(backend.into_iter().flatten());
-            wg_quick::main(&words.collect::<Vec<_>>())
-        }
+        Ok(Command::Up { tunnel, backend }) => quick("up", tunnel, option("--backend", backend)),
         Ok(Command::Plan { tunnel, json }) => {
-            let json = json.then(|| "--json".into());
-            wg_quick::main(&["plan".into(), tunnel].into_iter().chain(json).collect::<Vec<_>>())
+            quick("plan", tunnel, json.then(|| "--json".into()).into_iter().collect())
         }
-        Ok(Command::Reload { tunnel }) => wg_quick::main(&["reload".into(), tunnel]),
-        Ok(Command::Apply { tunnel, confirm }) => {
-            let confirm = confirm.map(|time| ["--confirm".into(), time]);
-            let words = ["apply".into(), tunnel]
-                .into_iter()
-                .chain(confirm.into_iter().flatten());
-            wg_quick::main(&words.collect::<Vec<_>>())
-        }
-        Ok(Command::Confirm { tunnel }) => wg_quick::main(&["confirm".into(), tunnel]),
-        Ok(Command::Save { tunnel }) => wg_quick::main(&["save".into(), tunnel]),
-        Ok(Command::Adopt { tunnel }) => wg_quick::main(&["adopt".into(), tunnel]),
-        Ok(Command::Release { tunnel }) => wg_quick::main(&["release".into(), tunnel]),
-        Ok(Command::Down { tunnel }) => wg_quick::main(&["down".into(), tunnel]),
+        Ok(Command::Reload { tunnel }) => quick("reload", tunnel, Vec::new()),
+        Ok(Command::Apply { tunnel, confirm }) => quick("apply", tunnel, option("--confirm", confirm)),
+        Ok(Command::Confirm { tunnel }) => quick("confirm", tunnel, Vec::new()),
+        Ok(Command::Save { tunnel }) => quick("save", tunnel, Vec::new()),
+        Ok(Command::Adopt { tunnel }) => quick("adopt", tunnel, Vec::new()),
+        Ok(Command::Release { tunnel }) => quick("release", tunnel, Vec::new()),
+        Ok(Command::Down { tunnel }) => quick("down", tunnel, Vec::new()),
         Err(code) => code,
     }
+}
+
+/// Runs a word of `wg-quick`.
+fn quick(word: &str, tunnel: OsString, options: Vec<OsString>) -> ExitCode {
+    wg_quick::main(&[vec![word.into(), tunnel], options].concat())
+}
+
+/// The words of an option, if it is there.
+fn option(name: &str, value: Option<OsString>) -> Vec<OsString> {
+    value.map_or_else(Vec::new, |value| vec![name.into(), value])
 }
 
 /// The last part of the name the program was called by.
