@@ -13,7 +13,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use crate::nft::{self, Nftables, TableName};
+use crate::nft::{self, Nftables};
 use crate::route::{self, Route};
 use crate::{Error, Family, Netlink, address, link, rule, sysctl};
 
@@ -115,11 +115,9 @@ impl Host {
     pub fn unmake(&mut self, item: &Item) -> Result<(), Error> {
         let netlink = &mut self.netlink;
         let unmade = match (item, self.link) {
+            (Item::Firewall { .. } | Item::Gateway { .. } | Item::KillSwitch(_), _) => delete_tables(item, &self.name),
             (Item::Rule(rule), _) => rule::remove(netlink, *rule),
             (Item::Parameter { name, value, before }, _) => give_back(name, value, before),
-            (Item::Firewall { family, .. }, _) => delete([*family], &nft::tunnel::table_name(&self.name)?),
-            (Item::Gateway { family, .. }, _) => delete([*family], &nft::gateway::table_name(&self.name)?),
-            (Item::KillSwitch(_), _) => delete(Family::BOTH, &nft::kill_switch::table_name(&self.name)?),
             (Item::Address(address), Some(link)) => {
                 // Without it the kernel takes away all IPv4 addresses of a network with the first of them.
                 let _ = sysctl::write(&format!("net/ipv4/conf/{}/promote_secondaries", self.name), "1");
@@ -140,10 +138,7 @@ impl Host {
 /// Tells whether an item could not be unmade because it is not there.
 fn is_absent(item: &Item, error: &Error) -> bool {
     let absent = [Errno::NOENT, Errno::SRCH, Errno::ADDRNOTAVAIL, Errno::NODEV];
-    let may_be_unknown = matches!(
-        item,
-        Item::Rule(_) | Item::Firewall { .. } | Item::KillSwitch(_) | Item::Gateway { .. }
-    );
+    let may_be_unknown = matches!(item, Item::Rule(_)) || item.is_table();
     absent.iter().any(|errno| error.is(*errno)) || may_be_unknown && is_unknown(error)
 }
 
@@ -157,15 +152,12 @@ fn has_ipv6() -> bool {
     Path::new(V6_ADDRESSES).exists()
 }
 
-/// Deletes tables of one name. A family that the kernel does not know has none.
-fn delete(families: impl IntoIterator<Item = Family>, name: &TableName) -> Result<(), Error> {
+fn delete_tables(item: &Item, interface: &str) -> Result<(), Error> {
+    let Some((families, name)) = item.tables(interface)? else {
+        return Ok(());
+    };
     let mut nftables = Nftables::open()?;
-    families
-        .into_iter()
-        .try_for_each(|family| match nftables.delete(family, name) {
-            Err(error) if is_unknown(&error) => Ok(()),
-            deleted => deleted,
-        })
+    families.iter().try_for_each(|family| nftables.delete(*family, &name))
 }
 
 /// Gives a kernel parameter the value back that it had, unless somebody has given it another one since, or it is gone. One that was not

@@ -4,7 +4,7 @@
 
 use conf::prefix::Prefix;
 use conf::quick::Table;
-use host::setup::{Host, Item, Live, Network};
+use host::setup::{Host, Item, Live};
 use host::{link, route};
 
 use super::down;
@@ -23,12 +23,10 @@ pub(super) fn adopt(file: &File) -> Outcome {
     if Journal::read(interface)?.is_some() {
         return Err(Failure::new(format!("`{interface}' is adit's already")));
     }
-    let mut journal = down::found(file)?;
-    let rules = std::mem::take(&mut journal.items);
-    journal
-        .items
-        .extend(rules.iter().filter(|item| matches!(item, Item::Rule(_))).cloned());
-    let (_, quick) = file.read()?;
+    let text = file.text()?;
+    let (_, quick) = file.understand(&text)?;
+    let mut journal = down::found_by(interface, &text, &quick)?;
+    journal.items.retain(|item| matches!(item, Item::Rule(_)));
     let mut host = Host::open(interface)?;
     let live = status(interface)?;
     let allowed = live.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
@@ -44,7 +42,7 @@ pub(super) fn adopt(file: &File) -> Outcome {
     wanted.extend(desired::routes(&quick, &journal, allowed.into_iter(), live.fwmark, &mut host)?.items);
     take_routes(&mut host, &wanted)?;
     // What else there is, hooks and people made: it is none of a tunnel's own.
-    let there = Live::read(&mut host)?;
+    let mut there = Live::read(&mut host)?;
     journal.items.clear();
     for item in wanted {
         if there.has(&item)? {
@@ -62,14 +60,7 @@ pub(super) fn adopt(file: &File) -> Outcome {
 fn take_routes(host: &mut Host, wanted: &[Item]) -> Outcome {
     let index = host.link()?;
     for route in route::list(host.netlink(), index)? {
-        let item = Item::Route {
-            to: Network {
-                address: route.destination,
-                prefix_len: route.prefix_len,
-            },
-            table: route.table,
-        };
-        if route.gateway.is_none() && route.protocol == BY_A_TOOL && wanted.contains(&item) {
+        if route.gateway.is_none() && route.protocol == BY_A_TOOL && wanted.contains(&Item::from(route)) {
             route::take(host.netlink(), route)?;
         }
     }

@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use conf::quick::Stage;
+use conf::quick::{Quick, Stage};
+use host::nft::kill_switch::Exceptions;
 use host::setup::{Host, Item};
 use host::{Error, Family, Netlink, link, route, rule};
 use rustix::io::Errno;
@@ -49,12 +50,7 @@ pub(super) fn run(file: &File) -> Outcome {
     journal.write()?;
     // Other programs may send until the very end.
     let held = journal.kill_switch().filter(|_| is_shutting_down());
-    let kill_switch = if held.is_some() {
-        KillSwitch::Stays
-    } else {
-        KillSwitch::Goes
-    };
-    undo(interface, &journal, kill_switch, &lock)?;
+    undo(interface, &journal, held, &lock)?;
     journal.end(held)?;
     drop(lock);
     let outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
@@ -66,17 +62,11 @@ pub(super) fn run(file: &File) -> Outcome {
     outcome
 }
 
-/// What becomes of a kill switch when all else is undone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KillSwitch {
-    Stays,
-    Goes,
-}
-
-/// Takes away all that a journal names, whatever of it is there, the interface included. The journal itself stays.
+/// Takes away all that a journal names, whatever of it is there, the interface included, but for a kill switch that is `held`. The journal
+/// itself stays.
 ///
 /// Goes on after a failure, and tells the first one at the end.
-pub(super) fn undo(interface: &str, journal: &Journal, kill_switch: KillSwitch, _lock: &Lock) -> Outcome {
+pub(super) fn undo(interface: &str, journal: &Journal, held: Option<Exceptions>, _lock: &Lock) -> Outcome {
     let mut first = None;
     let mut note = |result: Outcome| {
         if let Err(failure) = result {
@@ -100,7 +90,7 @@ pub(super) fn undo(interface: &str, journal: &Journal, kill_switch: KillSwitch, 
     if let Some(dns) = &journal.dns {
         dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));
     }
-    if let (KillSwitch::Goes, Some(exceptions)) = (kill_switch, journal.kill_switch()) {
+    if let (None, Some(exceptions)) = (held, journal.kill_switch()) {
         note(journal.unmake(&Item::KillSwitch(exceptions), &others, &mut host));
     }
     match first {
@@ -120,16 +110,20 @@ fn delete_link(interface: &str) -> Result<(), Error> {
 }
 
 /// Returns what the stock tool made around an interface; commands and servers are those that the file names now.
-pub(super) fn found(file: &File) -> Result<Journal, Failure> {
-    let interface = &file.interface;
-    engine::must_exist(interface)?;
+fn found(file: &File) -> Result<Journal, Failure> {
+    engine::must_exist(&file.interface)?;
     let text = file.text()?;
     let (_, quick) = file.understand(&text)?;
+    found_by(&file.interface, &text, &quick)
+}
+
+/// Like [`found`], by what the file says.
+pub(super) fn found_by(interface: &str, text: &[u8], quick: &Quick) -> Result<Journal, Failure> {
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
-    let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
+    let mut journal = Journal::new(interface.to_owned(), hooks(Stage::PreDown), hooks(Stage::PostDown));
     journal.complete = true;
-    journal.file = Some(Used::new(&text, &quick));
-    journal.dns = Dns::wanted(interface, &quick).ok().flatten();
+    journal.file = Some(Used::new(text, quick));
+    journal.dns = Dns::wanted(interface, quick).ok().flatten();
     let status = status(interface)?;
     if status.fwmark != 0 {
         journal.items = rules(&mut Netlink::open()?, status.fwmark)?;

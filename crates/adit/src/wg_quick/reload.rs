@@ -175,20 +175,19 @@ impl Wanted {
 
 /// Notes what is gone: somebody has taken an address away, or flushed the firewall. Of a table it matters what was in it.
 fn note_what_is_gone(journal: &mut Journal, host: &mut Host) -> Outcome {
-    let live = Live::read(host)?;
+    let mut live = Live::read(host)?;
     let mut gone = HashSet::new();
     for item in &journal.items {
         if !live.has(item)? {
             gone.insert(item.clone());
         }
     }
-    let is_table = |item: &Item| matches!(item, Item::Firewall { .. } | Item::KillSwitch(_) | Item::Gateway { .. });
-    let stays = |item: &Item| !gone.contains(item) || is_table(item);
+    let stays = |item: &Item| !gone.contains(item) || item.is_table();
     journal.items.retain(stays);
     journal.unsure.retain(stays);
     journal
         .unsure
-        .extend(gone.iter().filter(|item| is_table(item)).cloned());
+        .extend(gone.iter().filter(|item| item.is_table()).cloned());
     Ok(())
 }
 

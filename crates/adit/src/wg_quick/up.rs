@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use conf::quick::{Backend, Quick, Stage};
+use conf::quick::{Backend, KillSwitch, Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
 use host::nft::kill_switch::Exceptions;
@@ -12,7 +12,6 @@ use host::{Netlink, wireguard};
 use sd_notify::NotifyState;
 
 use super::dns::Dns;
-use super::down::KillSwitch;
 use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
@@ -56,12 +55,14 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
     drop(lock);
     if let Err(failure) = created.and_then(|()| up.run(config)) {
         let undo = |lock| match Journal::read(interface)? {
-            Some(_) if held.is_some() => {
-                down::undo(interface, &journal, KillSwitch::Stays, &lock)?;
+            Some(_) => {
+                down::undo(interface, &journal, held, &lock)?;
                 journal.post_down.clear();
-                journal.end(held)
+                match held {
+                    Some(_) => journal.end(held),
+                    None => journal.remove(),
+                }
             }
-            Some(_) => down::undo(interface, &journal, KillSwitch::Goes, &lock).and_then(|()| journal.remove()),
             // A command has taken it down.
             None => Ok(()),
         };
@@ -84,12 +85,8 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
 /// switch stays if one is wanted still.
 fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Option<Exceptions>), Failure> {
     let interface = left.interface().to_owned();
-    let kill_switch = match quick.kill_switch {
-        conf::quick::KillSwitch::Off => KillSwitch::Goes,
-        conf::quick::KillSwitch::On | conf::quick::KillSwitch::OnButLocal => KillSwitch::Stays,
-    };
-    down::undo(&interface, &left, kill_switch, &lock)?;
-    let held = left.kill_switch().filter(|_| kill_switch == KillSwitch::Stays);
+    let held = left.kill_switch().filter(|_| quick.kill_switch != KillSwitch::Off);
+    down::undo(&interface, &left, held, &lock)?;
     left.end(held)?;
     drop(lock);
     if let Err(failure) = hooks::run(&interface, left.post_down.iter().map(String::as_str)) {

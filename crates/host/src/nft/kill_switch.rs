@@ -86,9 +86,9 @@ pub fn table(family: Family, interface: &str, exceptions: Exceptions) -> Result<
     ];
     let mut foreign = vec![accept(Source::OutputName, &name), accept(Source::InputName, &name)];
     match family {
-        Family::V4 => own.push(ports(UDP, 68, 67)),
+        Family::V4 => own.push(asks_for_address(68, 67)),
         Family::V6 => {
-            own.push(ports(UDP, 546, 547));
+            own.push(asks_for_address(546, 547));
             own.extend(DISCOVERY.map(discovers));
         }
     }
@@ -98,7 +98,7 @@ pub fn table(family: Family, interface: &str, exceptions: Exceptions) -> Result<
         foreign.extend(local);
     }
     if exceptions.name_servers {
-        own.extend([asks(UDP), asks(TCP)]);
+        own.extend([asks_for_name(UDP), asks_for_name(TCP)]);
     }
     Ok(Table {
         family,
@@ -135,39 +135,35 @@ fn is_encrypted(fwmark: u32) -> Vec<Expression> {
     ]
 }
 
-/// `udp sport FROM udp dport TO accept`
-fn ports(protocol: u8, from: u16, to: u16) -> Vec<Expression> {
-    vec![
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![protocol]),
-        Expression::Load(Source::Transport { offset: 0, len: 2 }),
-        Expression::Equals(from.to_be_bytes().to_vec()),
-        Expression::Load(Source::Transport { offset: 2, len: 2 }),
-        Expression::Equals(to.to_be_bytes().to_vec()),
-        Expression::Accept,
-    ]
+/// What a port or a type begins at, in the header of TCP, UDP or ICMP.
+const SOURCE_PORT: u32 = 0;
+const DESTINATION_PORT: u32 = 2;
+const ICMP_TYPE: u32 = 0;
+
+/// `udp sport 68 udp dport 67 accept` and the like: what of the header must be what, by where it begins.
+fn accepts(protocol: u8, fields: &[(u32, &[u8])]) -> Vec<Expression> {
+    let mut rule = vec![Expression::Load(Source::Protocol), Expression::Equals(vec![protocol])];
+    for (offset, value) in fields {
+        let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
+        rule.push(Expression::Load(Source::Transport { offset: *offset, len }));
+        rule.push(Expression::Equals(value.to_vec()));
+    }
+    rule.push(Expression::Accept);
+    rule
 }
 
-/// `udp dport 53 accept`
-fn asks(protocol: u8) -> Vec<Expression> {
-    vec![
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![protocol]),
-        Expression::Load(Source::Transport { offset: 2, len: 2 }),
-        Expression::Equals(DNS.to_be_bytes().to_vec()),
-        Expression::Accept,
-    ]
+/// A client of DHCP, at its port, to a server, at its.
+fn asks_for_address(client: u16, server: u16) -> Vec<Expression> {
+    let (client, server) = (client.to_be_bytes(), server.to_be_bytes());
+    accepts(UDP, &[(SOURCE_PORT, &client), (DESTINATION_PORT, &server)])
 }
 
-/// `icmpv6 type TYPE accept`
+fn asks_for_name(protocol: u8) -> Vec<Expression> {
+    accepts(protocol, &[(DESTINATION_PORT, &DNS.to_be_bytes())])
+}
+
 fn discovers(kind: u8) -> Vec<Expression> {
-    vec![
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![ICMPV6]),
-        Expression::Load(Source::Transport { offset: 0, len: 1 }),
-        Expression::Equals(vec![kind]),
-        Expression::Accept,
-    ]
+    accepts(ICMPV6, &[(ICMP_TYPE, &[kind])])
 }
 
 /// `ip daddr NETWORK accept`, for each of them.

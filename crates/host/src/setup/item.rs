@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::slice;
 
 use conf::prefix::Prefix;
 use serde::{Deserialize, Serialize};
 
 use crate::address::InterfaceAddress;
 use crate::nft::kill_switch::Exceptions;
-use crate::route;
+use crate::nft::{self, TableName};
+use crate::route::{self, Route};
 use crate::rule::Rule;
 use crate::{Error, Family, sysctl};
 
@@ -82,6 +84,25 @@ impl Item {
         }
     }
 
+    /// Tells whether it is a table of nftables, or several.
+    pub const fn is_table(&self) -> bool {
+        matches!(self, Self::Firewall { .. } | Self::KillSwitch(_) | Self::Gateway { .. })
+    }
+
+    /// Returns the families and the name of its tables, if it has any.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for the name of an interface that none can have.
+    pub(super) fn tables(&self, interface: &str) -> Result<Option<(&[Family], TableName)>, Error> {
+        Ok(match self {
+            Self::Firewall { family, .. } => Some((slice::from_ref(family), nft::tunnel::table_name(interface)?)),
+            Self::KillSwitch(_) => Some((&Family::BOTH, nft::kill_switch::table_name(interface)?)),
+            Self::Gateway { family, .. } => Some((slice::from_ref(family), nft::gateway::table_name(interface)?)),
+            _ => None,
+        })
+    }
+
     /// Tells whether making it does away with `other`: of both there is only one.
     pub fn replaces(&self, other: &Self) -> bool {
         match (self, other) {
@@ -107,6 +128,17 @@ impl From<Prefix> for Network {
     fn from(prefix: Prefix) -> Self {
         let (address, prefix_len) = prefix.into();
         Self { address, prefix_len }
+    }
+}
+
+/// Where it goes to, in which table: whose it is, and by which router, is not part of an item.
+impl From<Route> for Item {
+    fn from(route: Route) -> Self {
+        let (address, prefix_len) = (route.destination, route.prefix_len);
+        Self::Route {
+            to: Network { address, prefix_len },
+            table: route.table,
+        }
     }
 }
 

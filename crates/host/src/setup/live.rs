@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::{Host, Item, Network};
-use crate::nft::{self, Nftables, TableName};
+use super::{Host, Item};
+use crate::nft::Nftables;
 use crate::{Error, Family, address, link, route, rule, sysctl};
 
 /// What is there, looked at once: an interface may have thousands of routes.
 pub struct Live {
     items: HashSet<Item>,
-    tables: Vec<(Family, TableName)>,
+    /// `None` where the kernel has no nf_tables.
+    nftables: Option<Nftables>,
     name: String,
 }
 
@@ -29,30 +30,12 @@ impl Live {
         items.extend(address::list(netlink, index)?.into_iter().map(Item::Address));
         let routes = route::list(netlink, index)?.into_iter();
         let ours = routes.filter(|route| route.protocol == route::PROTOCOL);
-        items.extend(ours.map(|route| Item::Route {
-            to: Network {
-                address: route.destination,
-                prefix_len: route.prefix_len,
-            },
-            table: route.table,
-        }));
-        let mut tables = Vec::new();
+        items.extend(ours.map(Item::from));
         for family in Family::BOTH {
             items.extend(rule::list(netlink, family)?.into_iter().map(Item::Rule));
-            let names = [
-                nft::tunnel::table_name(&name)?,
-                nft::kill_switch::table_name(&name)?,
-                nft::gateway::table_name(&name)?,
-            ];
-            // A kernel without nf_tables has none.
-            if let Ok(mut nftables) = Nftables::open() {
-                let there = names
-                    .into_iter()
-                    .filter(|name| nftables.exists(family, name).unwrap_or(false));
-                tables.extend(there.map(|name| (family, name)));
-            }
         }
-        Ok(Self { items, tables, name })
+        let nftables = Nftables::open().ok();
+        Ok(Self { items, nftables, name })
     }
 
     /// Tells whether an item is there. Of a table only that it is, not what is in it.
@@ -60,24 +43,20 @@ impl Live {
     /// # Errors
     ///
     /// `InvalidInput` for the name of an interface that none can have.
-    pub fn has(&self, item: &Item) -> Result<bool, Error> {
-        Ok(match item {
-            Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } | Item::Rule(_) => {
-                self.items.contains(item)
-            }
-            Item::Parameter { name, value, .. } => sysctl::read(name).is_ok_and(|now| now == *value),
-            Item::Firewall { family, .. } => self.has_table(*family, &nft::tunnel::table_name(&self.name)?),
-            Item::Gateway { family, .. } => self.has_table(*family, &nft::gateway::table_name(&self.name)?),
-            // The family that is not missed by a kernel without IPv6.
-            Item::KillSwitch(_) => {
-                let name = nft::kill_switch::table_name(&self.name)?;
-                let has_v6 = || !super::has_ipv6() || self.has_table(Family::V6, &name);
-                self.has_table(Family::V4, &name) && has_v6()
-            }
-        })
-    }
-
-    fn has_table(&self, family: Family, name: &TableName) -> bool {
-        self.tables.iter().any(|(of, there)| (*of, there) == (family, name))
+    pub fn has(&mut self, item: &Item) -> Result<bool, Error> {
+        if let Item::Parameter { name, value, .. } = item {
+            return Ok(sysctl::read(name).is_ok_and(|now| now == *value));
+        }
+        let Some((families, name)) = item.tables(&self.name)? else {
+            return Ok(self.items.contains(item));
+        };
+        let Some(nftables) = &mut self.nftables else {
+            return Ok(false);
+        };
+        // What a kernel without IPv6 has not got is not missing.
+        let mut wanted = families
+            .iter()
+            .filter(|family| **family == Family::V4 || super::has_ipv6());
+        Ok(wanted.all(|family| nftables.exists(*family, &name).unwrap_or(false)))
     }
 }
