@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use e2e::side::outer_v4;
 use e2e::tunnel::inner_v4;
@@ -57,8 +57,7 @@ const fn figure(
 
 fn reloads(setting: &Setting) -> Result<Vec<f64>, String> {
     let lab = Lab::new()?;
-    let keys = [&lab.left, &lab.right].map(prepare);
-    let [left_key, right_key] = keys;
+    let [left_key, right_key] = [&lab.left, &lab.right].map(prepare);
     let crowd = std::fs::read_to_string(crowd::config(setting, PEERS, "wg")?).map_err(|error| error.to_string())?;
     let peer = |key: &str, number, more: &str| {
         format!(
@@ -83,7 +82,7 @@ fn reloads(setting: &Setting) -> Result<Vec<f64>, String> {
                 .args(["sh", "-c", &format!("'{adit}' up wg0 2> /run/wireguard/err")]),
         )?;
     }
-    command::until(std::time::Duration::from_secs(5), || {
+    command::until(Duration::from_secs(5), || {
         lab.left.sh(&format!("ping -c 1 -W 1 {}", inner_v4(2)))
     })?;
 
@@ -99,7 +98,7 @@ fn reloads(setting: &Setting) -> Result<Vec<f64>, String> {
                 let start = Instant::now();
                 lab.right.sh(&format!("'{adit}' reload wg0 2> /run/wireguard/err"))?;
                 times.push(start.elapsed().as_secs_f64() * 1000.0);
-                thread::sleep(std::time::Duration::from_millis(200));
+                thread::sleep(Duration::from_millis(200));
             }
             Ok(times)
         });

@@ -277,7 +277,8 @@ fn make_gateways<'a>(
     Ok(())
 }
 
-/// Tells whether one of other interfaces needs an item: a kernel parameter, to which the last one gives back its value, or a rule, which one made in the place of another that was written down but not made, or went.
+/// Tells whether one of other interfaces needs an item: a kernel parameter, to which the last one gives back its value, or a rule, which
+/// one made in the place of another that was written down but not made, or went.
 fn needed(others: &[Journal], item: &Item) -> bool {
     let is_needed = |present: &Item| match item {
         Item::Parameter { .. } => present.replaces(item),

@@ -108,9 +108,9 @@ pub(super) fn close_kill_switch(interface: &str) -> Result<bool, Failure> {
         if !journal.complete || is_unsure {
             return Ok(false);
         }
-        let closed = Item::KillSwitch(exceptions.closed());
-        journal.expect(std::slice::from_ref(&closed))?;
-        Host::open(interface)?.make(&closed)?;
+        journal.close_kill_switch();
+        journal.write()?;
+        Host::open(interface)?.make(&Item::KillSwitch(exceptions.closed()))?;
     }
     Ok(true)
 }

@@ -19,15 +19,14 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// Puts the key into what the file says, if it is elsewhere.
 pub(super) fn fill(config: &mut Config, quick: &Quick, file: &File) -> Outcome {
-    if let Some(key) = find(config, quick, file)? {
-        let at = quick.private_key.as_ref().map(|source| source.at).unwrap_or_default();
-        config.private_key = Some(At { at, value: Some(key) });
+    if let Some(At { at, value }) = find(config, quick, file)? {
+        config.private_key = Some(At { at, value: Some(value) });
     }
     Ok(())
 }
 
-/// Returns the key, if it is elsewhere than in the file.
-pub(super) fn find(config: &Config, quick: &Quick, file: &File) -> Result<Option<PrivateKey>, Failure> {
+/// Returns the key, if it is elsewhere than in the file, with the place where the file says so.
+pub(super) fn find(config: &Config, quick: &Quick, file: &File) -> Result<Option<At<PrivateKey>>, Failure> {
     let Some(At { at, value: source }) = &quick.private_key else {
         return Ok(None);
     };
@@ -43,7 +42,7 @@ pub(super) fn find(config: &Config, quick: &Quick, file: &File) -> Result<Option
     if key.is_zero() {
         return Err(failure("a key of zeros stands for none".to_owned()));
     }
-    Ok(Some(key))
+    Ok(Some(At { at: *at, value: key }))
 }
 
 fn read(source: &KeySource, config: &File) -> Result<Zeroizing<Vec<u8>>, String> {

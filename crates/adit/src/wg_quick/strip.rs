@@ -13,7 +13,7 @@ pub(super) fn run(file: &File) -> Outcome {
     let reading = Reading::of(&text, Dialect::Quick);
     let (quick, _) = Quick::of(&reading.config.quick);
     let private_key = private_key::find(&reading.config, &quick, file)?;
-    let text = strip(&text, private_key.as_ref());
+    let text = strip(&text, private_key.as_ref().map(|key| &key.value));
     let mut output = std::io::stdout().lock();
     let written = output.write_all(&text).and_then(|()| output.write_all(b"\n"));
     let written = written.and_then(|()| output.flush());
