@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 const PAGE: usize = 4096;
 
 /// Unmaps the pages of the program's code and constants. What is still used comes back at a touch, from the file or the system's
-/// cache of it; what only the start needed does not.
+/// cache of it; what only the start or the last traffic needed does not.
 pub fn forget_code() {
     // SAFETY: the callback is a function of the right type, and takes no data.
     unsafe { libc::dl_iterate_phdr(Some(forget), std::ptr::null_mut()) };

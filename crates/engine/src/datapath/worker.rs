@@ -156,6 +156,8 @@ impl<T: Tun> Worker<T> {
         }
         self.outbound.release();
         lane.release();
+        // An idle tunnel is small: code that traffic needed counts, too, and comes back at a touch.
+        sys::program::forget_code();
         self.holds_buffers = false;
     }
 
