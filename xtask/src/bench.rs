@@ -16,6 +16,7 @@ mod flood;
 mod handshakes;
 mod latency;
 mod leg;
+mod many;
 mod memory;
 mod path;
 mod peers;

@@ -2,7 +2,7 @@
 
 use super::crowd;
 use super::leg::{Better, Figure, Leg, Run, Theme, Who};
-use super::stand::{Iperf, Series, Setting, number};
+use super::stand::{Iperf, PORT, Series, Setting, number};
 
 pub(super) const ANSWERED: Leg = Leg {
     name: "handshakes",
@@ -87,7 +87,7 @@ fn answered(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
 fn storm(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
     let peers = if setting.smoke { 100 } else { 10_000 };
     let mut stand = crowd::stand(series, setting, peers)?;
-    let _flow = Iperf::start(&stand.lab.left, &["-t", "100", "-c", &stand.target().to_string()])?;
+    let _flow = Iperf::start(&stand.lab.left, PORT, &["-t", "100", "-c", &stand.target().to_string()])?;
     let before = setting.seconds;
     let report = crowd::attack(&stand, &format!("storm --peers {peers} --before {before} --limit 60"))?;
     stand.check_alive()?;

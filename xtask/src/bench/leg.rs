@@ -1,7 +1,7 @@
 //! What is measured: legs as data, in the order in which they run.
 
 use super::stand::{Series, Setting, Stand};
-use super::{datagrams, flood, handshakes, latency, memory, path, peers, reload, tcp, tools};
+use super::{datagrams, flood, handshakes, latency, many, memory, path, peers, reload, tcp, tools};
 
 /// The table a figure belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,12 +118,14 @@ impl Leg {
 }
 
 /// All legs.
-pub(super) const LEGS: [&Leg; 25] = [
+pub(super) const LEGS: [&Leg; 27] = [
     &latency::IDLE,
     &tcp::ONE,
     &tcp::FOUR,
     &tcp::SIXTEEN,
     &tcp::BOTH_WAYS,
+    &many::ONE_PEER,
+    &many::HUB,
     &path::SMALL_MTU,
     &path::JUMBO,
     &path::ONE_BY_ONE,

@@ -119,10 +119,14 @@ pub(super) fn machine() -> String {
         .next()
         .and_then(|line| line.split_once(": "))
         .map_or("unknown CPU", |(_, name)| name);
+    let all = models().count();
+    let cores = match std::thread::available_parallelism() {
+        Ok(ours) if ours.get() < all => format!("{ours} of {all} cores"),
+        _ => format!("{all} cores"),
+    };
     format!(
-        "{}, {} cores, Linux {}; veth pair between two namespaces.",
+        "{}, {cores}, Linux {}; veth pair between two namespaces.",
         model.trim(),
-        models().count(),
         read("/proc/sys/kernel/osrelease").trim()
     )
 }

@@ -64,6 +64,9 @@ impl Setting {
     }
 }
 
+/// The port of the iperf3 server of a stand.
+pub(super) const PORT: u16 = 5201;
+
 /// Two sides with traffic possible between them.
 pub(super) struct Stand {
     // Dropped in this order: what runs in the sides goes before them.
@@ -78,13 +81,13 @@ pub(super) struct Stand {
 pub(super) struct Iperf(Child);
 
 impl Iperf {
-    /// Starts it on a side of the stand's network, at the stand's port.
+    /// Starts it on a side, at `port`.
     ///
     /// # Errors
     /// When it does not start.
-    pub(super) fn start(side: &Side, arguments: &[&str]) -> Result<Iperf, String> {
+    pub(super) fn start(side: &Side, port: u16, arguments: &[&str]) -> Result<Iperf, String> {
         let mut command = side.command("iperf3");
-        command.args(["-p", "5201"]).args(arguments);
+        command.args(["-p", &port.to_string()]).args(arguments);
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -176,10 +179,10 @@ impl Stand {
     /// # Errors
     /// When it fails, or reports nothing readable.
     pub(super) fn iperf(&self, arguments: &str) -> Result<Value, String> {
-        let line = format!("timeout 60 iperf3 -J -c {} -p 5201 {arguments}", self.target());
+        let line = format!("timeout 60 iperf3 -J -c {} -p {PORT} {arguments}", self.target());
         // The server may still be closing the run before.
         let text = command::until(Duration::from_secs(3), || self.lab.left.sh(&line))?;
-        serde_json::from_str(&text).map_err(|error| format!("iperf3 {arguments}: {error}"))
+        parse(&text)
     }
 
     /// Runs the traffic program from the left side to the right one, and returns what it reports.
@@ -209,9 +212,19 @@ pub(super) fn traffic(setting: &Setting, lab: &Lab, arguments: &str) -> Result<V
 }
 
 fn serve(lab: &Lab) -> Result<Iperf, String> {
-    let server = Iperf::start(&lab.right, &["-s"])?;
-    command::until(Duration::from_secs(5), || lab.right.sh("ss -ltn | grep -q :5201"))?;
+    let server = Iperf::start(&lab.right, PORT, &["-s"])?;
+    command::until(Duration::from_secs(5), || {
+        lab.right.sh(&format!("ss -ltn | grep -q :{PORT}"))
+    })?;
     Ok(server)
+}
+
+/// What iperf3 reported.
+///
+/// # Errors
+/// When it is not readable.
+pub(super) fn parse(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("iperf3: {error}"))
 }
 
 /// The number at `path`.

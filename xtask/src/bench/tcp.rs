@@ -57,7 +57,14 @@ pub(super) fn flows(stand: &Stand, arguments: &str) -> Result<Vec<f64>, String> 
         };
         Ok(there + back)
     };
-    let (rate, bytes) = (sum("bits_per_second")?, sum("bytes")?);
+    figures(sum("bits_per_second")?, sum("bytes")?, used)
+}
+
+/// Gbit/s, and processor time for each 10⁹ bytes, of so many bits per second, bytes, and seconds of the engines' processor time.
+///
+/// # Errors
+/// When there are no bytes.
+pub(super) fn figures(rate: f64, bytes: f64, used: f64) -> Result<Vec<f64>, String> {
     if bytes <= 0.0 {
         return Err("no bytes arrived".into());
     }

@@ -1,0 +1,145 @@
+//! Several senders at once, each a program of its own so that none of them is the limit: through one peer, and through one peer each.
+//! What an engine makes of more processors shows here.
+
+use std::thread;
+use std::time::Duration;
+
+use e2e::{Running, Side, command};
+
+use super::leg::{Leg, Run, Who};
+use super::stand::{Iperf, Series, Setting, Stand, number, parse};
+use super::tcp::{cost, figures, throughput};
+
+pub(super) const ONE_PEER: Leg = Leg {
+    name: "senders",
+    who: Who::Everybody,
+    quick: false,
+    run: Run::Shared(one_peer),
+    figures: &[
+        throughput("senders", "8 programs through one peer"),
+        cost("senders_cpu", "8 programs through one peer"),
+    ],
+};
+
+pub(super) const HUB: Leg = Leg {
+    name: "hub",
+    who: Who::Engines,
+    quick: false,
+    run: Run::Own(hub),
+    figures: &[
+        throughput("hub_in", "8 peers to one, sum"),
+        cost("hub_in_cpu", "8 peers to one"),
+        throughput("hub_out", "one to 8 peers, sum"),
+        cost("hub_out_cpu", "one to 8 peers"),
+    ],
+};
+
+const SENDERS: u8 = 8;
+/// The port of the first server; that of a [`Stand`] is below.
+const PORT: u16 = 5202;
+
+fn one_peer(stand: &Stand) -> Result<Vec<f64>, String> {
+    let _servers = serve(&stand.lab.right)?;
+    let target = stand.target().to_string();
+    let seconds = stand.setting.seconds;
+    let clients = (0..SENDERS).map(|sender| (&stand.lab.left, line(sender, &target, seconds, "")));
+    let before = stand.cpu_seconds();
+    let (rate, bytes) = run(clients)?;
+    figures(rate, bytes, stand.cpu_seconds() - before)
+}
+
+fn hub(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
+    let engine = series.engine.as_ref().ok_or("no engine")?;
+    let hub = Side::new()?;
+    let spokes = (0..SENDERS).map(|_| Side::new()).collect::<Result<Vec<_>, _>>()?;
+    let mut engines = vec![Running::start(engine, &hub)?];
+    let key = interface(&hub, "10.11.12.1")?;
+    for (sender, spoke) in (0..SENDERS).zip(&spokes) {
+        engines.push(Running::start(engine, spoke)?);
+        join(&hub, &key, spoke, sender)?;
+    }
+    let _servers = serve(&hub)?;
+    let mut values = Vec::new();
+    for direction in ["", "-R"] {
+        let before: f64 = engines.iter().map(Running::cpu_seconds).sum();
+        let clients = (0..SENDERS)
+            .zip(&spokes)
+            .map(|(sender, spoke)| (spoke, line(sender, "10.11.12.1", setting.seconds, direction)));
+        let (rate, bytes) = run(clients)?;
+        let after: f64 = engines.iter().map(Running::cpu_seconds).sum();
+        values.extend(figures(rate, bytes, after - before)?);
+    }
+    match engines.iter_mut().find_map(|e| e.has_ended().then(|| e.log())) {
+        Some(log) => Err(format!("an engine has ended: {log}")),
+        None => Ok(values),
+    }
+}
+
+/// Gives `wg0` a key and an address; returns the public key.
+fn interface(side: &Side, address: &str) -> Result<String, String> {
+    let key = side.sh(&format!(
+        "umask 077; wg genkey > /run/wireguard/key; wg set wg0 listen-port 51820 private-key /run/wireguard/key
+         ip addr add {address}/24 dev wg0 && ip link set mtu 1420 up dev wg0 && wg pubkey < /run/wireguard/key"
+    ))?;
+    Ok(key.trim().to_owned())
+}
+
+/// Joins a spoke to the hub by a veth pair of their own, and waits for the first ping through the tunnel.
+fn join(hub: &Side, hub_key: &str, spoke: &Side, sender: u8) -> Result<(), String> {
+    let inner = format!("10.11.12.{}", sender + 2);
+    let key = interface(spoke, &inner)?;
+    let (here, there) = (
+        format!("192.0.2.{}", 4 * sender + 1),
+        format!("192.0.2.{}", 4 * sender + 2),
+    );
+    hub.sh(&format!(
+        "ip link add veth{sender} type veth peer name veth0 netns {} && ip addr add {here}/30 dev veth{sender} &&
+         ip link set veth{sender} up && wg set wg0 peer {key} allowed-ips {inner}/32",
+        spoke.pid()
+    ))?;
+    spoke.sh(&format!(
+        "ip addr add {there}/30 dev veth0 && ip link set veth0 up &&
+         wg set wg0 peer {hub_key} allowed-ips 10.11.12.0/24 endpoint {here}:51820"
+    ))?;
+    command::until(Duration::from_secs(8), || spoke.sh("ping -c 1 -W 1 10.11.12.1")).map(drop)
+}
+
+/// A server for each sender.
+fn serve(side: &Side) -> Result<Vec<Iperf>, String> {
+    let servers = (0..SENDERS)
+        .map(|sender| Iperf::start(side, port(sender), &["-s"]))
+        .collect();
+    let last = port(SENDERS - 1);
+    command::until(Duration::from_secs(5), || {
+        side.sh(&format!("ss -ltn | grep -q :{last}"))
+    })?;
+    servers
+}
+
+fn port(sender: u8) -> u16 {
+    PORT + u16::from(sender)
+}
+
+fn line(sender: u8, target: &str, seconds: u32, more: &str) -> String {
+    format!(
+        "timeout 60 iperf3 -J -c {target} -p {} -t {seconds} {more}",
+        port(sender)
+    )
+}
+
+/// Runs all clients at once; returns the sums of what was received: bits per second, and bytes.
+fn run<'a>(clients: impl Iterator<Item = (&'a Side, String)>) -> Result<(f64, f64), String> {
+    thread::scope(|scope| {
+        let start = |(side, line): (&'a Side, String)| {
+            // The server may still be closing the run before.
+            scope.spawn(move || command::until(Duration::from_secs(3), || side.sh(&line)))
+        };
+        let running: Vec<_> = clients.map(start).collect();
+        running.into_iter().try_fold((0.0, 0.0), |(rate, bytes), client| {
+            let text = client.join().map_err(|_| "a client panicked".to_string())??;
+            let report = parse(&text)?;
+            let sum = |field| number(&report, &["end", "sum_received", field]);
+            Ok((rate + sum("bits_per_second")?, bytes + sum("bytes")?))
+        })
+    })
+}
