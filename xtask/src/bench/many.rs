@@ -35,14 +35,17 @@ pub(super) const HUB: Leg = Leg {
 };
 
 const SENDERS: u8 = 8;
+/// Senders where only right results count.
+const SMOKE: u8 = 2;
 /// The port of the first server; that of a [`Stand`] is below.
 const PORT: u16 = 5202;
 
 fn one_peer(stand: &Stand) -> Result<Vec<f64>, String> {
-    let _servers = serve(&stand.lab.right)?;
+    let senders = senders(&stand.setting);
+    let _servers = serve(&stand.lab.right, senders)?;
     let target = stand.target().to_string();
     let seconds = stand.setting.seconds;
-    let clients = (0..SENDERS).map(|sender| (&stand.lab.left, line(sender, &target, seconds, "")));
+    let clients = (0..senders).map(|sender| (&stand.lab.left, line(sender, &target, seconds, "")));
     let before = stand.cpu_seconds();
     let (rate, bytes) = run(clients)?;
     figures(rate, bytes, stand.cpu_seconds() - before)
@@ -50,19 +53,20 @@ fn one_peer(stand: &Stand) -> Result<Vec<f64>, String> {
 
 fn hub(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
     let engine = series.engine.as_ref().ok_or("no engine")?;
+    let senders = senders(setting);
     let hub = Side::new()?;
-    let spokes = (0..SENDERS).map(|_| Side::new()).collect::<Result<Vec<_>, _>>()?;
+    let spokes = (0..senders).map(|_| Side::new()).collect::<Result<Vec<_>, _>>()?;
     let mut engines = vec![Running::start(engine, &hub)?];
     let key = interface(&hub, "10.11.12.1")?;
-    for (sender, spoke) in (0..SENDERS).zip(&spokes) {
+    for (sender, spoke) in (0..senders).zip(&spokes) {
         engines.push(Running::start(engine, spoke)?);
         join(&hub, &key, spoke, sender)?;
     }
-    let _servers = serve(&hub)?;
+    let _servers = serve(&hub, senders)?;
     let mut values = Vec::new();
     for direction in ["", "-R"] {
         let before: f64 = engines.iter().map(Running::cpu_seconds).sum();
-        let clients = (0..SENDERS)
+        let clients = (0..senders)
             .zip(&spokes)
             .map(|(sender, spoke)| (spoke, line(sender, "10.11.12.1", setting.seconds, direction)));
         let (rate, bytes) = run(clients)?;
@@ -73,6 +77,10 @@ fn hub(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
         Some(log) => Err(format!("an engine has ended: {log}")),
         None => Ok(values),
     }
+}
+
+fn senders(setting: &Setting) -> u8 {
+    if setting.smoke { SMOKE } else { SENDERS }
 }
 
 /// Gives `wg0` a key and an address; returns the public key.
@@ -105,11 +113,11 @@ fn join(hub: &Side, hub_key: &str, spoke: &Side, sender: u8) -> Result<(), Strin
 }
 
 /// A server for each sender.
-fn serve(side: &Side) -> Result<Vec<Iperf>, String> {
-    let servers = (0..SENDERS)
+fn serve(side: &Side, senders: u8) -> Result<Vec<Iperf>, String> {
+    let servers = (0..senders)
         .map(|sender| Iperf::start(side, port(sender), &["-s"]))
         .collect();
-    let last = port(SENDERS - 1);
+    let last = port(senders - 1);
     command::until(Duration::from_secs(5), || {
         side.sh(&format!("ss -ltn | grep -q :{last}"))
     })?;

@@ -222,9 +222,13 @@ fn serve(lab: &Lab) -> Result<Iperf, String> {
 /// What iperf3 reported.
 ///
 /// # Errors
-/// When it is not readable.
+/// When it is not readable, or tells of an error.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("iperf3: {error}"))
+    let report: Value = serde_json::from_str(text).map_err(|error| format!("iperf3: {error}"))?;
+    match report["error"].as_str() {
+        Some(error) => Err(format!("iperf3: {error}")),
+        None => Ok(report),
+    }
 }
 
 /// The number at `path`.
