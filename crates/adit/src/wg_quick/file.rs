@@ -95,7 +95,7 @@ impl File {
 }
 
 /// Warns where others can reach both a file and its directory.
-pub(super) fn warn_if_others_can_read(path: &Path) {
+fn warn_if_others_can_read(path: &Path) {
     let mode = |path: &Path| fs::metadata(path).map_or(0, |data| data.permissions().mode());
     let directory = path
         .canonicalize()
