@@ -27,15 +27,15 @@ const TRAFFIC: &str = "for target in 203.0.113.9 2001:db8:99::9 192.168.77.1; do
 done
 setsid bash -c 'while sleep 0.02; do echo x > /dev/udp/203.0.113.9/53; echo x > /dev/udp/2001:db8:99::9/443; done' > /dev/null 2>&1 &";
 
-struct Internet {
-    client: World,
-    server: World,
+pub(crate) struct Internet {
+    pub(crate) client: World,
+    pub(crate) server: World,
     host: Side,
     server_key: String,
 }
 
 impl Internet {
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let (client, server, host) = (World::new()?, World::new()?, Side::new().unwrap());
         client.sh(&format!("ip link set v1 netns {} name c1", server.pid()));
         server.sh(&format!("ip link set v1 netns {} name s1", host.pid()));
@@ -58,7 +58,7 @@ impl Internet {
     }
 
     /// Writes the file of the server, with some more lines about the interface.
-    fn serve(&self, lines: &str) {
+    pub(crate) fn serve(&self, lines: &str) {
         let key = self.server.sh("cat /run/wireguard/key");
         let client_key = self.client.sh(&format!("echo {KEY} | wg pubkey"));
         self.server.write(&format!(
@@ -68,7 +68,7 @@ impl Internet {
     }
 
     /// Writes the file of the client, with some more lines about the interface.
-    fn connect(&self, lines: &str) {
+    pub(crate) fn connect(&self, lines: &str) {
         let server_key = &self.server_key;
         self.client.write(&filled(&format!(
             "Address = 10.9.0.2/24, fd09::2/64\n{lines}\n\
@@ -76,7 +76,7 @@ impl Internet {
         )));
     }
 
-    fn reaches_the_host(&self) {
+    pub(crate) fn reaches_the_host(&self) {
         for target in ["203.0.113.9", "2001:db8:99::9"] {
             self.client.reaches(target);
         }
@@ -110,6 +110,7 @@ impl World {
         assert!(answered.is_err(), "{target} answers");
     }
 
+    /// Kills the engine, and its keeper, which would bring the tunnel up again.
     pub(crate) fn kill_engine(&self) {
         let engines = self.engines();
         assert!(!engines.is_empty());

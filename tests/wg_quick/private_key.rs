@@ -57,3 +57,31 @@ fn one_that_is_not_there_brings_nothing_up() {
         assert_eq!(world.state(), nothing);
     }
 }
+
+#[test]
+fn a_file_that_others_can_read_or_write_is_refused() {
+    let Some(world) = World::new() else { return };
+    world.sh(&format!("echo {KEY} > /etc/wireguard/wg0.key"));
+    write(&world, "PrivateKeyFile = wg0.key");
+    for mode in ["0640", "0620", "0604", "0602", "0644"] {
+        world.sh(&format!("chmod {mode} /etc/wireguard/wg0.key"));
+        assert!(!world.run(Tool::Ours, "up wg0").status.success(), "{mode}");
+        let what = format!("`/etc/wireguard/wg0.key' has mode {mode}");
+        let help = "chmod 600 '/etc/wireguard/wg0.key'";
+        let said = world.errors();
+        assert!(said.contains(&what) && said.contains(help), "{said}");
+    }
+    for mode in ["0600", "0400", "0711"] {
+        world.sh(&format!("chmod {mode} /etc/wireguard/wg0.key"));
+        world.ok(Tool::Ours, "up wg0");
+        world.ok(Tool::Ours, "down wg0");
+    }
+    // Of the configuration that is a warning, as of the stock tool.
+    world.sh("chmod 755 /etc/wireguard; chmod 644 /etc/wireguard/wg0.conf");
+    world.ok(Tool::Ours, "up wg0");
+    assert!(
+        world.errors().contains("wg0.conf' is world accessible"),
+        "{}",
+        world.errors()
+    );
+}

@@ -2,13 +2,13 @@
 //!
 //! Into the background: this process makes both, starts the program again with them as descriptors 3 and 4, and a pipe
 //! as 5 on which the child says that it runs or why not. Only then it exits, with 0 if interface and socket are there:
-//! scripts configure the interface right after.
+//! scripts configure the interface right after. Another pipe, 6, is there if somebody wants to know how the engine ends.
 //!
 //! The end comes by a signal, by removal of the interface, or by removal of the socket; it leaves neither behind.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
@@ -32,11 +32,23 @@ const MTU: u32 = 1420;
 const TUN_FD: &str = "WG_TUN_FD";
 const UAPI_FD: &str = "WG_UAPI_FD";
 const READY_FD: &str = "ADIT_READY_FD";
+const END_FD: &str = "ADIT_END_FD";
 /// `1` keeps the program in front.
 const FOREGROUND: &str = "WG_PROCESS_FOREGROUND";
 
 /// What the child writes once it runs; anything else is the reason why it does not.
 const READY: &str = "ready";
+/// What an engine writes that ends by itself; one that is killed writes nothing.
+const END: &str = "e";
+
+/// Has the engine that a command starts tell of its end: what is returned can be read from when the engine has ended, and is empty if it
+/// was killed.
+pub(crate) fn tell_of_end(command: &mut Command) -> io::Result<PipeReader> {
+    let (read, write) = io::pipe()?;
+    daemon::pass_fds(command, &[write.into()])?;
+    command.env(END_FD, daemon::FIRST_FD.to_string());
+    Ok(read)
+}
 
 /// Makes a WireGuard interface and runs it.
 #[derive(Debug, PartialEq, Eq, Parser)]
@@ -96,10 +108,11 @@ fn usual(arguments: &[OsString]) -> Option<Arguments> {
 
 fn run(arguments: &Arguments) -> io::Result<()> {
     let mut ready = inherited(READY_FD)?.map(File::from);
+    let mut end = inherited(END_FD)?.map(File::from);
     let queues = arguments.queues.map_or_else(engine::queues, usize::from);
     let outcome = make(&arguments.interface, queues).and_then(|(tun, socket)| {
         if !arguments.foreground && std::env::var_os(FOREGROUND).is_none_or(|value| value != "1") {
-            return into_background(arguments, tun, socket).map(|()| None);
+            return into_background(arguments, tun, socket, end.take()).map(|()| None);
         }
         start(tun, queues, socket).map(Some)
     });
@@ -117,6 +130,10 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         // An idle tunnel is small: most code that has run by now served the start.
         sys::program::forget_code();
         engine.wait();
+        if let Some(end) = &mut end {
+            // Perhaps nobody wants to know.
+            let _ = end.write_all(END.as_bytes());
+        }
     }
     Ok(())
 }
@@ -194,16 +211,20 @@ fn attach(tun: Tun, wanted: usize) -> Vec<Tun> {
 }
 
 /// Starts this program again with the interface and its socket, and returns once it runs.
-fn into_background(arguments: &Arguments, tun: Tun, mut socket: Socket) -> io::Result<()> {
+fn into_background(arguments: &Arguments, tun: Tun, mut socket: Socket, end: Option<File>) -> io::Result<()> {
     let (mut news, ready) = io::pipe()?;
-    let fds: [OwnedFd; 3] = [tun.into_fd(), socket.as_fd().try_clone_to_owned()?, ready.into()];
+    let mut fds: Vec<OwnedFd> = vec![tun.into_fd(), socket.as_fd().try_clone_to_owned()?, ready.into()];
+    let variables = [TUN_FD, UAPI_FD, READY_FD]
+        .into_iter()
+        .chain(end.as_ref().map(|_| END_FD));
+    fds.extend(end.map(OwnedFd::from));
     let mut command = Command::new(std::env::current_exe()?);
     command.arg0("aditd").current_dir("/");
     if let Some(queues) = arguments.queues {
         command.arg("--queues").arg(queues.to_string());
     }
     command.arg(&arguments.interface);
-    for (variable, number) in [TUN_FD, UAPI_FD, READY_FD].into_iter().zip(daemon::FIRST_FD..) {
+    for (variable, number) in variables.zip(daemon::FIRST_FD..) {
         command.env(variable, number.to_string());
     }
     command.env(FOREGROUND, "1").stdin(Stdio::null()).stdout(Stdio::null());
@@ -214,6 +235,10 @@ fn into_background(arguments: &Arguments, tun: Tun, mut socket: Socket) -> io::R
         Stdio::null()
     });
     daemon::pass_fds(&mut command, &fds)?;
+    daemon::close_from(
+        &mut command,
+        daemon::FIRST_FD.saturating_add(RawFd::try_from(fds.len()).unwrap_or(RawFd::MAX)),
+    );
     daemon::detach(&mut command);
     command.spawn().map_err(because("cannot start in the background"))?;
     // The copies of the pipe go, so that it ends with the child.

@@ -6,6 +6,7 @@
 #![deny(clippy::print_stderr)]
 
 mod adopt;
+mod background;
 mod confirm;
 mod desired;
 mod dns;
@@ -14,6 +15,7 @@ mod engine;
 mod file;
 mod hooks;
 mod journal;
+mod keeper;
 mod mtu;
 mod names;
 mod private_key;
@@ -103,10 +105,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         [Some("save"), Some(what)] => file::find(what).and_then(|file| save::run(&file)),
         // Words of adit, not of the stock tool.
         [Some("up"), Some(what), Some("--backend"), Some(backend)] => {
-            let backend = backend
-                .parse()
-                .map_err(|why: String| Failure::new(format!("--backend {backend}: {why}")));
-            backend.and_then(|backend| up::run(&file::find(what)?, Some(backend)))
+            file::find(what).and_then(|file| up::run(&file, Some(backend)))
         }
         [Some("reload" | "apply"), Some(what)] => file::find(what).and_then(|file| reload::reload(&file, None)),
         [Some("apply"), Some(what), Some("--confirm"), Some(time)] => {
@@ -119,9 +118,14 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         [Some("adopt"), Some(what)] => file::find(what).and_then(|file| adopt::adopt(&file)),
         [Some("release"), Some(what)] => file::find(what).and_then(|file| adopt::release(&file.interface)),
         [Some("revert"), Some(interface), Some(id)] => confirm::revert(interface, id),
-        // Not for people: for the unit, and see `names`.
+        // Not for people: for the unit, and see `keeper` and `names`.
         [Some("after-stop"), Some(what)] => file::find(what).and_then(|file| down::after_stop(&file)),
         [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),
+        [Some("keep"), ..] => keeper::keep(arguments.get(1..).unwrap_or_default()),
+        [Some("again"), Some(keeper), Some(interface), Some(path)] => up::again(keeper, interface, path, None),
+        [Some("again"), Some(keeper), Some(interface), Some(path), Some(backend)] => {
+            up::again(keeper, interface, path, Some(backend))
+        }
         _ => {
             say(USAGE);
             return ExitCode::FAILURE;

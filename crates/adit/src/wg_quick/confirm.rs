@@ -2,10 +2,9 @@
 //!
 //! What was before lies in memory-backed `/run`; a process of its own waits for the time to pass.
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use conf::uapi::{self, DeviceStatus};
 use host::wireguard::zone_index;
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, reload, say};
+use super::{Failure, Outcome, background, reload, say};
 
 /// A change that waits to be confirmed.
 #[derive(Serialize, Deserialize)]
@@ -30,13 +29,9 @@ impl Pending {
     /// Writes down what is, before it is changed, and starts the process that goes back to it when the time has passed: a change that
     /// does not come to its end goes back, too.
     pub(super) fn begin(before: Journal, live: &DeviceStatus, time: Duration) -> Result<Self, Failure> {
-        let id = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
         let answer = uapi::get_answer(live);
         let pending = Self {
-            id,
+            id: background::number(),
             seconds: time.as_secs(),
             before,
             device: Zeroizing::new(String::from_utf8_lossy(&answer).into_owned()),
@@ -58,21 +53,9 @@ impl Pending {
     }
 
     fn watch(&self) -> Outcome {
-        let interface = self.before.interface();
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg0("wg-quick")
-            .args(["revert", interface, &self.id.to_string()]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .current_dir("/");
-        sys::daemon::detach(&mut command);
-        let started = command.spawn();
-        started
-            .map(drop)
-            .map_err(|error| Failure::new(format!("cannot start what would go back: {error}")))
+        let words = ["revert", self.before.interface(), &self.id.to_string()];
+        let started = background::start(words, Stdio::null());
+        started.map_err(|error| Failure::new(format!("cannot start what would go back: {error}")))
     }
 
     /// Tells people what to do.

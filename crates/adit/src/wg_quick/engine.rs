@@ -1,6 +1,7 @@
 //! Who runs the interface: the kernel if it can, else an engine in userspace.
 
 use std::env;
+use std::io::PipeReader;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
@@ -11,12 +12,14 @@ use rustix::io::Errno;
 
 use super::journal::Lock;
 use super::{Failure, say};
+use crate::aditd;
 
 /// Names another engine than ours.
 const ENGINE: &str = "WG_QUICK_USERSPACE_IMPLEMENTATION";
 
-/// Makes an interface.
-pub(super) fn create(interface: &str, backend: Backend, lock: &Lock) -> Result<(), Failure> {
+/// Makes an interface. Returns, of an engine of ours, the end of a pipe: the other goes with the engine, which says there that it ends by
+/// itself.
+pub(super) fn create(interface: &str, backend: Backend, lock: &Lock) -> Result<Option<PipeReader>, Failure> {
     if backend == Backend::Adit {
         return start(interface, backend, lock);
     }
@@ -26,7 +29,7 @@ pub(super) fn create(interface: &str, backend: Backend, lock: &Lock) -> Result<(
         Err(error) if error.is(Errno::OPNOTSUPP) => Err(Failure::new(format!(
             "{error}: this kernel has no WireGuard; Backend = auto, or adit, runs the interface without it"
         ))),
-        created => Ok(created?),
+        created => Ok(created.map(|()| None)?),
     }
 }
 
@@ -79,14 +82,16 @@ pub(super) fn change(interface: &str, request: &SetRequest) -> Result<(), Failur
 ///
 /// What starts ours keeps the lock until then, even if this program is killed meanwhile: nobody undoes what is yet to come. Another
 /// engine might never give it back.
-fn start(interface: &str, backend: Backend, lock: &Lock) -> Result<(), Failure> {
+fn start(interface: &str, backend: Backend, lock: &Lock) -> Result<Option<PipeReader>, Failure> {
     let other = env::var_os(ENGINE).filter(|program| !program.is_empty() && backend == Backend::Auto);
-    let mut command = match other {
-        Some(program) => Command::new(program),
+    let (mut command, end) = match other {
+        Some(program) => (Command::new(program), None),
         None => {
             let mut own = Command::new("/proc/self/exe");
             own.arg0("aditd").stdin(Stdio::from(lock.share()?));
-            own
+            let end = aditd::tell_of_end(&mut own);
+            let end = end.map_err(|error| Failure::new(format!("cannot make a pipe for the engine: {error}")))?;
+            (own, Some(end))
         }
     };
     let program = match command.get_program().to_str() {
@@ -98,7 +103,7 @@ fn start(interface: &str, backend: Backend, lock: &Lock) -> Result<(), Failure> 
     let status = command.arg(interface).env_remove("NOTIFY_SOCKET").status();
     let status = status.map_err(|error| Failure::new(format!("cannot run {program}: {error}")))?;
     if status.success() {
-        Ok(())
+        Ok(end)
     } else {
         Err(Failure::new(format!("{program} did not start: {status}")))
     }

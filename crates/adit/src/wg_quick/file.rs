@@ -52,6 +52,12 @@ fn is_interface(word: &str) -> bool {
 }
 
 impl File {
+    /// Returns a path that holds wherever a program runs.
+    pub(super) fn absolute(&self) -> Result<PathBuf, Failure> {
+        let path = std::path::absolute(&self.path);
+        path.map_err(|error| Failure::new(format!("cannot find `{}': {error}", self.path.display())))
+    }
+
     /// Reads the text.
     pub(super) fn text(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let path = self.path.display();
@@ -89,7 +95,7 @@ impl File {
 }
 
 /// Warns where others can reach both a file and its directory.
-pub(super) fn warn_if_others_can_read(path: &Path) {
+fn warn_if_others_can_read(path: &Path) {
     let mode = |path: &Path| fs::metadata(path).map_or(0, |data| data.permissions().mode());
     let directory = path
         .canonicalize()

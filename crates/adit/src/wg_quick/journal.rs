@@ -50,6 +50,9 @@ pub(super) struct Journal {
     /// The file that the interface is by, where it is known.
     #[serde(default)]
     pub(super) file: Option<Used>,
+    /// The number of the keeper that is to bring the tunnel up again if its engine is killed.
+    #[serde(default)]
+    pub(super) keeper: Option<u128>,
 }
 
 impl Journal {
@@ -64,6 +67,7 @@ impl Journal {
             pre_down,
             post_down,
             file: None,
+            keeper: None,
         }
     }
 

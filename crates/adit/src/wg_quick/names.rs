@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use host::wireguard;
 
 use super::file::File;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, say};
+use super::{Failure, Outcome, background, say};
 use crate::wg::look_up;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -38,15 +37,8 @@ pub(super) fn known(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, SocketAddr)> {
 
 /// Starts a program that asks on until all names are known.
 pub(super) fn look_up_in_background(file: &File) -> Outcome {
-    let path = std::path::absolute(&file.path);
-    let path = path.map_err(|error| Failure::new(format!("cannot find `{}': {error}", file.path.display())))?;
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("wg-quick").arg("resolve").arg(path).process_group(0);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let started = command.spawn();
-    started
-        .map(drop)
-        .map_err(|error| Failure::new(format!("cannot look up names in the background: {error}")))
+    let started = background::start(["resolve".as_ref(), file.absolute()?.as_os_str()], Stdio::null());
+    started.map_err(|error| Failure::new(format!("cannot look up names in the background: {error}")))
 }
 
 /// Gives peers that have no endpoint the one that the file names, as soon as it is known; then a kill switch lets no more questions

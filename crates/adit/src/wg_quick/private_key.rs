@@ -1,7 +1,9 @@
 //! The private key of a tunnel whose file only says where it is: in another file, in a credential of systemd, or with a program.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use conf::key_text::parse_base64;
 use conf::problem::At;
@@ -10,7 +12,7 @@ use conf::wg::file::Config;
 use proto::PrivateKey;
 use zeroize::Zeroizing;
 
-use super::file::{self, File};
+use super::file::File;
 use super::{Failure, Outcome, hooks};
 use crate::config_file;
 
@@ -48,15 +50,29 @@ pub(super) fn find(config: &Config, quick: &Quick, file: &File) -> Result<Option
 fn read(source: &KeySource, config: &File) -> Result<Zeroizing<Vec<u8>>, String> {
     let path = match source {
         KeySource::Command(line) => return hooks::output(&config.interface, line).map_err(|failure| failure.message),
-        KeySource::File(path) => match config.path.parent() {
-            Some(folder) => folder.join(path),
-            None => PathBuf::from(path),
-        },
+        KeySource::File(path) => {
+            let path = config.path.with_file_name(path);
+            refuse_if_others_can(&path)?;
+            path
+        }
         KeySource::Credential(name) => match env::var_os(CREDENTIALS) {
             Some(folder) => PathBuf::from(folder).join(name),
             None => return Err("no credentials were passed; systemctl start and reload do".to_owned()),
         },
     };
-    file::warn_if_others_can_read(&path);
     config_file::read(&path).map_err(|error| format!("cannot read `{}': {error}", path.display()))
+}
+
+/// As ssh does with its keys: of a file that others can read the key is known, in one that they can write it may be theirs.
+fn refuse_if_others_can(path: &Path) -> Result<(), String> {
+    // Why there is none is told when it is read.
+    let Ok(data) = fs::metadata(path) else { return Ok(()) };
+    let mode = data.permissions().mode() & 0o7777;
+    if data.is_file() && mode & 0o066 != 0 {
+        let path = path.display();
+        return Err(format!(
+            "`{path}' has mode {mode:04o}, by which others can read or write the key: chmod 600 '{path}'"
+        ));
+    }
+    Ok(())
 }

@@ -16,10 +16,32 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::Used;
-use super::{Failure, Outcome, desired, down, hooks, names, private_key, say};
+use super::{Failure, Outcome, background, desired, down, hooks, keeper, names, private_key, say};
 
-/// Brings a tunnel up; `backend` comes before what the file says.
-pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
+/// Brings a tunnel up; `backend`, a word for one, comes before what the file says.
+pub(super) fn run(file: &File, backend: Option<&str>) -> Outcome {
+    bring_up(file, backend, None)
+}
+
+/// Brings a tunnel up for its keeper. Does nothing, and well, if it is not that any more.
+pub(super) fn again(keeper: &str, interface: &str, path: &str, backend: Option<&str>) -> Outcome {
+    let keeper = keeper
+        .parse()
+        .map_err(|_| Failure::new(format!("`{keeper}' is no number of a keeper")))?;
+    let file = File {
+        interface: interface.to_owned(),
+        path: path.into(),
+    };
+    // Of a tunnel that was taken down the file may be gone, too.
+    match Journal::read(interface)? {
+        Some(left) if left.keeper == Some(keeper) => bring_up(&file, backend, Some(keeper)),
+        _ => Ok(()),
+    }
+}
+
+fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
+    let wrong = |why: String| Failure::new(format!("--backend {}: {why}", word.unwrap_or_default()));
+    let backend: Option<Backend> = word.map(str::parse).transpose().map_err(wrong)?;
     let text = file.text()?;
     let (mut config, quick) = file.understand(&text)?;
     private_key::fill(&mut config, &quick, file)?;
@@ -27,6 +49,10 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
     let stop = stop_on_signals()?;
     let interface = &file.interface;
     let mut lock = journal::lock()?;
+    let left = Journal::read(interface)?;
+    if keeper.is_some() && left.as_ref().and_then(|left| left.keeper) != keeper {
+        return Ok(());
+    }
     if engine::exists(interface)? {
         return Err(Failure::new(format!("`{interface}' already exists")));
     }
@@ -35,11 +61,12 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
     desired::check_mark(&config, &quick, &mut Netlink::open()?)?;
     // A kill switch that was left stays, whatever becomes of this.
     let mut held = None;
-    if let Some(left) = Journal::read(interface)? {
+    if let Some(left) = left {
         (lock, held) = clear(left, &quick, lock)?;
         journal.items.extend(held.map(Item::KillSwitch));
     }
     journal.file = Some(Used::new(&text, &quick));
+    journal.keeper = keeper;
     journal.write()?;
     let mut up = Up {
         file,
@@ -53,32 +80,45 @@ pub(super) fn run(file: &File, backend: Option<Backend>) -> Outcome {
         .close(&config)
         .and_then(|()| engine::create(interface, backend, &lock));
     drop(lock);
-    if let Err(failure) = created.and_then(|()| up.run(config)) {
-        let undo = |lock| match Journal::read(interface)? {
-            Some(_) => {
-                down::undo(interface, &journal, held, &lock)?;
-                journal.post_down.clear();
-                match held {
-                    Some(_) => journal.end(held),
-                    None => journal.remove(),
-                }
+    let engine = match created.and_then(|engine| up.run(config).map(|()| engine)) {
+        Ok(engine) => engine.filter(|_| keeper::is_wanted()),
+        Err(failure) => {
+            if let Err(failure) = undo(journal, held) {
+                say(format_args!("wg-quick: {}", failure.message));
             }
-            // A command has taken it down.
-            None => Ok(()),
-        };
-        if let Err(failure) = journal::lock().and_then(undo) {
-            say(format_args!("wg-quick: {}", failure.message));
+            return Err(failure);
         }
-        return Err(failure);
-    }
+    };
     let _lock = journal::lock()?;
     if Journal::read(interface)?.as_ref() != Some(&journal) {
         return Err(Failure::new(format!("`{interface}' was taken down meanwhile")));
     }
     journal.complete = true;
+    journal.keeper = engine.as_ref().map(|_| background::number());
     journal.write()?;
+    if let (Some(engine), Some(number)) = (engine, journal.keeper)
+        && let Err(failure) = keeper::start(file, word, number, engine)
+    {
+        say(format_args!("Warning: {}", failure.message));
+    }
     tell_service_manager(interface);
     Ok(())
+}
+
+/// Undoes what a failed `up` made. What stays is a kill switch that was there before, and the tunnel's keeper, which tries again.
+fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
+    let lock = journal::lock()?;
+    if Journal::read(journal.interface())?.is_none() {
+        // A command has taken it down.
+        return Ok(());
+    }
+    down::undo(journal.interface(), &journal, held, &lock)?;
+    journal.post_down.clear();
+    if held.is_some() || journal.keeper.is_some() {
+        journal.end(held)
+    } else {
+        journal.remove()
+    }
 }
 
 /// Undoes what a killed `up` or a vanished engine left, and runs the commands for after the end: those of `up` are about to run again. A kill

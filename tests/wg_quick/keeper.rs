@@ -1,0 +1,165 @@
+//! Engines that are killed where no systemd looks after them: they come back, with all around them, for as long as the tunnel is to be up.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::filled;
+use super::firewall::Internet;
+use super::world::{Tool, World};
+
+/// Longer than a keeper waits before it first tries.
+const AGAIN: Duration = Duration::from_millis(1800);
+
+const FILE: &str = "Address = 10.9.0.2/24";
+
+impl World {
+    /// The processes of ours whose command line begins so.
+    fn running(&self, program: &str) -> Vec<u32> {
+        let is = |pid: &u32| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.replace('\0', " ").starts_with(program)
+        };
+        self.engines().into_iter().filter(is).collect()
+    }
+
+    /// Kills the engine, and leaves its keeper alone.
+    fn kill_engine_only(&self) {
+        let engines = self.running("aditd wg0");
+        assert_eq!(engines.len(), 1);
+        e2e::side::end(engines[0], Signal::KILL);
+        self.becomes("gone", |world| {
+            world.sh("ip link show wg0 > /dev/null 2>&1 || echo gone")
+        });
+    }
+
+    /// Waits until as many engines run, and as many keepers.
+    fn runs(&self, number: usize) {
+        self.becomes(&format!("{number} {number}"), |world| {
+            let [engines, keepers] = ["aditd wg0", "wg-quick keep"].map(|program| world.running(program).len());
+            format!("{engines} {keepers}")
+        });
+    }
+
+    /// Nothing of ours runs, nor begins to.
+    fn rests(&self) {
+        self.becomes("[]", |world| format!("{:?}", world.engines()));
+        sleep(AGAIN);
+        assert!(self.engines().is_empty());
+        assert!(self.sh("ip link").lines().all(|line| !line.contains("wg0")));
+    }
+}
+
+#[test]
+fn a_killed_engine_comes_back_with_all_around_it() {
+    let Some(net) = Internet::new() else { return };
+    let client = &net.client;
+    let before = client.state();
+    net.serve("Gateway = true");
+    net.server.ok(Tool::Ours, "up wg0");
+    let hooks = "PostUp = echo up >> /run/wireguard/log\nPostDown = echo down >> /run/wireguard/log";
+    net.connect(&format!("{hooks}\nDNS = 10.9.0.1"));
+    // A lock that the caller has is not kept.
+    client.sh("touch /run/wireguard/lock");
+    let locked = "flock /run/wireguard/lock";
+    assert!(client.under(locked, "up wg0").status.success(), "{}", client.errors());
+    net.reaches_the_host();
+    client.sh("flock -n /run/wireguard/lock true");
+    client.sh("rm /run/wireguard/lock /run/wireguard/log");
+    // Of a peer the time of the last handshake is to be seen, too.
+    let around = || -> Vec<String> {
+        let state = client.state();
+        state
+            .lines()
+            .filter(|line| !line.contains("(none)"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let up = around();
+    for _ in 0..2 {
+        client.runs(1);
+        let keeper = client.running("wg-quick keep")[0];
+        let memory = client.sh(&format!("grep VmRSS /proc/{keeper}/status | grep -o '[0-9]*'"));
+        assert!(memory.parse::<u32>().unwrap() < 2048, "{memory} KiB");
+        client.kill_engine_only();
+        net.reaches_the_host();
+        client.runs(1);
+        assert_eq!(client.sh("grep -x 'up\\|down' /run/wireguard/log"), "down\nup");
+        client.sh("rm /run/wireguard/log");
+        assert_eq!(around(), up);
+    }
+    client.ok(Tool::Ours, "reload wg0");
+    client.ok(Tool::Ours, "down wg0");
+    client.rests();
+    client.sh("rm /run/wireguard/log");
+    assert_eq!(client.settled(), before);
+}
+
+#[test]
+fn an_interface_that_is_deleted_does_not_come_back() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILE));
+    world.ok(Tool::Ours, "up wg0 --backend adit");
+    world.runs(1);
+    world.sh("ip link del wg0");
+    world.rests();
+    world.ok(Tool::Ours, "up wg0 --backend adit");
+    world.ok(Tool::Ours, "release wg0");
+    world.kill_engine_only();
+    world.rests();
+}
+
+#[test]
+fn a_tunnel_that_cannot_come_back_is_tried_again_until_down() {
+    let Some(world) = World::new() else { return };
+    let broken = filled(&format!(
+        "KillSwitch = true\nPreUp = echo >> /run/wireguard/tries; false\n{FILE}"
+    ));
+    let good = filled(&format!("KillSwitch = true\n{FILE}"));
+    let fails = || {
+        world.write(&broken);
+        world.sh("rm -f /run/wireguard/tries");
+        world.kill_engine_only();
+        world.becomes("2", |world| world.sh("wc -l < /run/wireguard/tries || true"));
+        assert!(
+            world.sh("nft list ruleset").contains("kill-switch"),
+            "it holds meanwhile"
+        );
+    };
+    world.write(&good);
+    world.ok(Tool::Ours, "up wg0 --backend adit");
+    fails();
+    world.write("nonsense");
+    sleep(AGAIN);
+    world.write(&good);
+    // The third and the fourth wait.
+    sleep(Duration::from_secs(8));
+    world.runs(1);
+
+    fails();
+    world.write(&good);
+    world.ok(Tool::Ours, "up wg0");
+    // That one's keeper is the only one in the end.
+    sleep(Duration::from_secs(4));
+    world.runs(1);
+
+    fails();
+    world.ok(Tool::Ours, "down wg0");
+    world.sh("rm /etc/wireguard/wg0.conf");
+    sleep(Duration::from_secs(4));
+    world.rests();
+    assert!(!world.sh("nft list ruleset").contains("kill-switch"));
+}
+
+#[test]
+fn there_is_no_keeper_where_systemd_waits_for_the_tunnel() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILE));
+    let output = world.with("NOTIFY_SOCKET=/run/wireguard/nobody", "up wg0 --backend adit");
+    assert!(output.status.success(), "{}", world.errors());
+    assert!(world.running("wg-quick").is_empty());
+    world.kill_engine_only();
+    world.rests();
+    world.ok(Tool::Ours, "down wg0");
+}
