@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use e2e::{Side, command};
+use e2e::{Side, command, needs};
 use rustix::process::Signal;
 
 use super::world::{Tool, World};
@@ -294,6 +294,75 @@ fn a_gateway_opens_nothing_between_other_interfaces() {
     let values =
         "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/v1/forwarding /proc/sys/net/ipv4/conf/v0/forwarding";
     assert_eq!(world.sh(values), "0\n1\n0");
+}
+
+/// As Docker and others leave it, and what others still may have; what a bridge forwards is of no concern.
+const FOREIGN: &str = "
+iptables -P FORWARD DROP; iptables -N DOCKER-USER; iptables -A FORWARD -j DOCKER-USER
+ip6tables -P FORWARD DROP
+nft -f - <<'END'
+table inet mine { chain pass { type filter hook forward priority 5; policy drop; }; }
+table inet theirs { chain pass { type filter hook forward priority 5; policy accept; }; }
+table bridge mine { chain far { type filter hook forward priority 5; policy drop; }; }
+END";
+
+#[test]
+fn a_gateway_tells_of_chains_that_drop_what_it_forwards_and_leaves_them_alone() {
+    if !needs::available(&["iptables", "ip6tables"]) {
+        return;
+    }
+    let Some(net) = Internet::new() else { return };
+    let server = &net.server;
+    let others = || {
+        server.sh(
+            "nft list tables | grep -v ' adit-' | while read -r _ family name; do nft list table $family $name; done",
+        )
+    };
+    let told = || {
+        let errors = server.errors();
+        let lines = errors
+            .lines()
+            .filter(|line| line.starts_with("Warning: the nftables chain"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    net.serve("Gateway = true");
+    server.ok(Tool::Ours, "up wg0");
+    assert_eq!(told(), [""; 0]);
+    server.ok(Tool::Ours, "down wg0");
+
+    server.sh(FOREIGN);
+    let before = others();
+    assert!(
+        before.contains("policy drop") && before.contains("DOCKER-USER"),
+        "{before}"
+    );
+    server.ok(Tool::Ours, "up wg0");
+    let warnings = told();
+    for (chain, way_out) in [
+        ("ip filter FORWARD", "iptables -I DOCKER-USER -o wg0 -j ACCEPT"),
+        ("ip6 filter FORWARD", "ip6tables -I FORWARD -i wg0 -j ACCEPT"),
+        ("inet mine pass", "nft insert rule inet mine pass iifname wg0 accept"),
+    ] {
+        let is_told = |line: &&String| line.contains(&format!(" {chain} ")) && line.contains(way_out);
+        assert_eq!(warnings.iter().filter(is_told).count(), 1, "{chain}: {warnings:?}");
+    }
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    server.ok(Tool::Ours, "plan wg0");
+    assert_eq!(told(), warnings);
+    assert_eq!(others(), before);
+    server.ok(Tool::Ours, "down wg0");
+    assert_eq!(others(), before);
+
+    // What is told to do does help.
+    server.ok(Tool::Ours, "up wg0");
+    net.connect("");
+    net.client.ok(Tool::Ours, "up wg0");
+    net.client.reaches("10.9.0.1");
+    net.client.does_not_reach("203.0.113.9");
+    for warning in warnings {
+        server.sh(warning.split_once(" pass: ").unwrap().1);
+    }
+    net.reaches_the_host();
 }
 
 #[test]

@@ -7,15 +7,12 @@ mod channel;
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP};
+use netlink_packet_core::NLM_F_ACK;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::protocols::NETLINK_ROUTE;
 use rustix::io::Errno;
 
 pub(crate) use channel::Channel;
-
-/// How often a dump is begun anew at most when what it lists changes meanwhile.
-const DUMP_ATTEMPTS: usize = 16;
 
 /// A refused or failed request to the kernel.
 #[derive(Debug, thiserror::Error)]
@@ -97,18 +94,8 @@ impl Netlink {
         &mut self,
         message: &RouteNetlinkMessage,
         action: &str,
-        mut keep: impl FnMut(RouteNetlinkMessage) -> Option<T>,
+        keep: impl FnMut(RouteNetlinkMessage) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
-        let mut dump = || {
-            let request = (message.clone(), NLM_F_DUMP);
-            self.0.exchange([request], action, &mut keep)
-        };
-        for _ in 1..DUMP_ATTEMPTS {
-            match dump() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                ended => return ended,
-            }
-        }
-        dump()
+        self.0.dump(message, action, keep)
     }
 }

@@ -4,6 +4,7 @@
 //! [`tunnel`], [`kill_switch`] and [`gateway`], each a table of its own beside those of other programs.
 
 mod expression;
+mod forward;
 pub mod gateway;
 pub mod kill_switch;
 mod message;
@@ -19,6 +20,7 @@ use crate::netlink::{Channel, Error};
 use message::Message;
 
 pub use expression::{Expression, Mark, Source};
+pub use forward::ForwardFilter;
 pub use name::TableName;
 
 /// A table with all that is in it.
@@ -170,6 +172,18 @@ impl Nftables {
             Err(error) if error.is(Errno::NOENT) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns the chains of other programs that drop forwarded packets, whatever other tables accept.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM`; `EINVAL` without nf_tables; `Interrupted` when the chains never stop changing.
+    pub fn forward_filters(&mut self) -> Result<Vec<ForwardFilter>, Error> {
+        let chains = self
+            .0
+            .dump(&Message::get_chains(), "list the chains of nftables", Some)?;
+        Ok(forward::filters(&chains))
     }
 
     /// Makes changes, each a message with its flags: all of them, or none if one is refused.

@@ -6,6 +6,7 @@ use conf::prefix::Prefix;
 use conf::quick::{KillSwitch, Quick, Table};
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
+use host::nft::Nftables;
 use host::nft::kill_switch::Exceptions;
 use host::setup::{self, Host, Item};
 use host::{Family, Netlink, route};
@@ -92,20 +93,31 @@ pub(super) fn gateway(quick: &Quick, journal: &Journal, netlink: &mut Netlink) -
     }
     let others = journal.others()?;
     let foreign: Vec<&Item> = journal::items(&others).collect();
-    for family in Family::BOTH {
+    let interface = journal.interface();
+    let is_used = |family: &Family| {
         let mut addresses = quick.addresses.iter().map(|address| address.value.address);
-        if addresses.any(|address| Family::of(address) == family) {
-            items.extend(setup::gateway(
-                netlink,
-                family,
-                journal.interface(),
-                &journal.items,
-                &foreign,
-            )?);
-        }
+        addresses.any(|address| Family::of(address) == *family)
+    };
+    let families: Vec<Family> = Family::BOTH.into_iter().filter(is_used).collect();
+    for family in &families {
+        items.extend(setup::gateway(netlink, *family, interface, &journal.items, &foreign)?);
     }
+    warn_of_filters(interface, &families);
     keep_first_values(&mut items, &others);
     Ok(items)
+}
+
+/// Tells of chains of other programs that drop what the gateway forwards. Where they cannot be read there are none, or something else fails.
+fn warn_of_filters(interface: &str, families: &[Family]) {
+    let filters = Nftables::open().and_then(|mut nftables| nftables.forward_filters());
+    for filter in filters.unwrap_or_default() {
+        if families.iter().any(|family| filter.concerns(*family)) {
+            say(format_args!(
+                "Warning: the nftables chain {filter} drops forwarded packets that no rule there accepts. Unless one does, let those of {interface} pass: {}",
+                filter.way_out(interface)
+            ));
+        }
+    }
 }
 
 /// What leads to the peers.

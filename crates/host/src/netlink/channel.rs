@@ -6,13 +6,15 @@ use std::io;
 use std::marker::PhantomData;
 
 use netlink_packet_core::{
-    ErrorMessage, NLM_F_ACK_TLVS, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload, NetlinkSerializable, NlasIterator,
+    ErrorMessage, NLM_F_ACK_TLVS, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use netlink_sys::{Socket, SocketAddr};
 
 use super::Error;
 
+/// How often a dump is begun anew at most when what it lists changes meanwhile.
+const DUMP_ATTEMPTS: usize = 16;
 /// Length of `struct nlmsghdr`, of which the kernel echoes the request's own inside an acknowledgement.
 const NLMSG_HEADER_LEN: usize = 16;
 /// `NLMSGERR_ATTR_MSG`: the kernel's sentence inside an extended acknowledgement.
@@ -84,6 +86,26 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
                 return Ok(answers.kept);
             }
         }
+    }
+
+    /// Sends a dump request and returns what `keep` makes of every object. A dump during which they changed is begun anew.
+    pub(crate) fn dump<T>(
+        &mut self,
+        message: &M,
+        action: &str,
+        mut keep: impl FnMut(M) -> Option<T>,
+    ) -> Result<Vec<T>, Error>
+    where
+        M: Clone,
+    {
+        let mut dump = || self.exchange([(message.clone(), NLM_F_DUMP)], action, &mut keep);
+        for _ in 1..DUMP_ATTEMPTS {
+            match dump() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                ended => return ended,
+            }
+        }
+        dump()
     }
 }
 

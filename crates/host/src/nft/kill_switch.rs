@@ -13,6 +13,8 @@ use super::{Base, Chain, Expression, Hook, Kind, Mark, Policy, Source, Table, Ta
 use crate::Family;
 use crate::netlink::Error;
 
+/// What the names of the tables begin with.
+pub(super) const PURPOSE: &str = "adit-kill-switch";
 /// `filter`
 const PRIORITY: i32 = 0;
 const TCP: u8 = 6;
@@ -68,7 +70,7 @@ impl Exceptions {
 ///
 /// `InvalidInput` for a name that no interface can have.
 pub fn table_name(interface: &str) -> Result<TableName, Error> {
-    Ok(InterfaceName::new(interface)?.table("adit-kill-switch"))
+    Ok(InterfaceName::new(interface)?.table(PURPOSE))
 }
 
 /// Returns the table of an interface for one family.

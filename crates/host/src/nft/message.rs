@@ -3,7 +3,8 @@
 //! Numbers in attributes are big-endian; numbers that packets are compared with are as the kernel holds them.
 
 use netlink_packet_core::{
-    DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable,
+    DecodeError, DefaultNla, Emitable, NLA_F_NESTED, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable, Nla,
+    NlasIterator,
 };
 
 use super::{Base, Chain, Expression, Hook, Kind, Policy, Table, TableName};
@@ -17,23 +18,25 @@ const NFT_MSG_NEWTABLE: u16 = 0;
 const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
+const NFT_MSG_GETCHAIN: u16 = 4;
 const NFT_MSG_NEWRULE: u16 = 6;
 
 const NFPROTO_UNSPEC: u8 = 0;
-const NFPROTO_IPV4: u8 = 2;
-const NFPROTO_IPV6: u8 = 10;
+pub(super) const NFPROTO_INET: u8 = 1;
+pub(super) const NFPROTO_IPV4: u8 = 2;
+pub(super) const NFPROTO_IPV6: u8 = 10;
 
 const NFTA_TABLE_NAME: u16 = 1;
 
-const NFTA_CHAIN_TABLE: u16 = 1;
-const NFTA_CHAIN_NAME: u16 = 3;
-const NFTA_CHAIN_HOOK: u16 = 4;
-const NFTA_CHAIN_POLICY: u16 = 5;
+pub(super) const NFTA_CHAIN_TABLE: u16 = 1;
+pub(super) const NFTA_CHAIN_NAME: u16 = 3;
+pub(super) const NFTA_CHAIN_HOOK: u16 = 4;
+pub(super) const NFTA_CHAIN_POLICY: u16 = 5;
 const NFTA_CHAIN_TYPE: u16 = 7;
-const NFTA_HOOK_HOOKNUM: u16 = 1;
+pub(super) const NFTA_HOOK_HOOKNUM: u16 = 1;
 const NFTA_HOOK_PRIORITY: u16 = 2;
 const NF_INET_PRE_ROUTING: u32 = 0;
-const NF_INET_FORWARD: u32 = 2;
+pub(super) const NF_INET_FORWARD: u32 = 2;
 const NF_INET_LOCAL_OUT: u32 = 3;
 const NF_INET_POST_ROUTING: u32 = 4;
 
@@ -48,13 +51,13 @@ const NFTA_RULE_EXPRESSIONS: u16 = 4;
 /// Length of `struct nfgenmsg`.
 const HEADER_LEN: usize = 4;
 
-/// A message with its `struct nfgenmsg`. Of an answer only its kind is kept: what matters is that it came.
+/// A message with its `struct nfgenmsg`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Message {
     kind: u16,
-    family: u8,
+    pub(super) family: u8,
     resource: u16,
-    attributes: Vec<DefaultNla>,
+    pub(super) attributes: Vec<DefaultNla>,
 }
 
 impl Message {
@@ -81,6 +84,16 @@ impl Message {
     /// Asks for a table.
     pub(super) fn get_table(family: Family, name: &TableName) -> Self {
         Self::of_table(NFT_MSG_GETTABLE, family, name)
+    }
+
+    /// Asks for the chains of all families.
+    pub(super) fn get_chains() -> Self {
+        Self {
+            kind: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN,
+            family: NFPROTO_UNSPEC,
+            resource: 0,
+            attributes: Vec::new(),
+        }
     }
 
     /// Creates a chain, at its hook if it has one.
@@ -150,14 +163,33 @@ impl NetlinkSerializable for Message {
 impl NetlinkDeserializable for Message {
     type Error = DecodeError;
 
-    fn deserialize(header: &NetlinkHeader, _payload: &[u8]) -> Result<Self, DecodeError> {
+    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> Result<Self, DecodeError> {
+        let Some((&[family, _, high, low], attributes)) = payload.split_first_chunk::<HEADER_LEN>() else {
+            return Err("shorter than its header".into());
+        };
         Ok(Self {
             kind: header.message_type,
-            family: NFPROTO_UNSPEC,
-            resource: 0,
-            attributes: Vec::new(),
+            family,
+            resource: u16::from_be_bytes([high, low]),
+            attributes: read_attributes(attributes)?,
         })
     }
+}
+
+/// Reads the attributes of a message, or those in an attribute.
+pub(super) fn read_attributes(bytes: &[u8]) -> Result<Vec<DefaultNla>, DecodeError> {
+    let attributes = NlasIterator::new(bytes);
+    attributes
+        .map(|attribute| attribute.map(|attribute| DefaultNla::new(attribute.kind(), attribute.value().to_vec())))
+        .collect()
+}
+
+/// Returns what an attribute holds, if it is there.
+pub(super) fn value(attributes: &[DefaultNla], kind: u16) -> Option<Vec<u8>> {
+    let attribute = attributes.iter().find(|attribute| attribute.kind() == kind)?;
+    let mut value = vec![0; attribute.value_len()];
+    attribute.emit_value(&mut value);
+    Some(value)
 }
 
 fn base(base: Base) -> [DefaultNla; 3] {
