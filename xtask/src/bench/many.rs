@@ -1,13 +1,15 @@
 //! Several senders at once, each a program of its own so that none of them is the limit: through one peer, and through one peer each.
 //! What an engine makes of more processors shows here.
 
+use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
+use e2e::tunnel::inner_v4;
 use e2e::{Running, Side, command};
 
 use super::leg::{Leg, Run, Who};
-use super::stand::{Iperf, Series, Setting, Stand, number, parse};
+use super::stand::{self, Iperf, Series, Setting, Stand, check_alive, cpu_seconds, number};
 use super::tcp::{cost, figures, throughput};
 
 pub(super) const ONE_PEER: Leg = Leg {
@@ -37,17 +39,17 @@ pub(super) const HUB: Leg = Leg {
 const SENDERS: u8 = 8;
 /// Senders where only right results count.
 const SMOKE: u8 = 2;
-/// The port of the first server; that of a [`Stand`] is below.
-const PORT: u16 = 5202;
+/// The port of the first server, beside that of a stand.
+const PORT: u16 = stand::PORT + 1;
+/// The hub's number among the machines; the spokes follow.
+const HUB_NUMBER: u8 = 1;
 
 fn one_peer(stand: &Stand) -> Result<Vec<f64>, String> {
     let senders = senders(&stand.setting);
     let _servers = serve(&stand.lab.right, senders)?;
-    let target = stand.target().to_string();
-    let seconds = stand.setting.seconds;
-    let clients = (0..senders).map(|sender| (&stand.lab.left, line(sender, &target, seconds, "")));
+    let sides = (0..senders).map(|_| &stand.lab.left);
     let before = stand.cpu_seconds();
-    let (rate, bytes) = run(clients)?;
+    let (rate, bytes) = run(sides, stand.target(), &format!("-t {}", stand.setting.seconds))?;
     figures(rate, bytes, stand.cpu_seconds() - before)
 }
 
@@ -57,7 +59,7 @@ fn hub(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
     let hub = Side::new()?;
     let spokes = (0..senders).map(|_| Side::new()).collect::<Result<Vec<_>, _>>()?;
     let mut engines = vec![Running::start(engine, &hub)?];
-    let key = interface(&hub, "10.11.12.1")?;
+    let key = interface(&hub, HUB_NUMBER)?;
     for (sender, spoke) in (0..senders).zip(&spokes) {
         engines.push(Running::start(engine, spoke)?);
         join(&hub, &key, spoke, sender)?;
@@ -65,18 +67,13 @@ fn hub(series: &Series, setting: &Setting) -> Result<Vec<f64>, String> {
     let _servers = serve(&hub, senders)?;
     let mut values = Vec::new();
     for direction in ["", "-R"] {
-        let before: f64 = engines.iter().map(Running::cpu_seconds).sum();
-        let clients = (0..senders)
-            .zip(&spokes)
-            .map(|(sender, spoke)| (spoke, line(sender, "10.11.12.1", setting.seconds, direction)));
-        let (rate, bytes) = run(clients)?;
-        let after: f64 = engines.iter().map(Running::cpu_seconds).sum();
-        values.extend(figures(rate, bytes, after - before)?);
+        let before = cpu_seconds(&engines);
+        let arguments = format!("-t {} {direction}", setting.seconds);
+        let (rate, bytes) = run(spokes.iter(), inner_v4(HUB_NUMBER).into(), &arguments)?;
+        values.extend(figures(rate, bytes, cpu_seconds(&engines) - before)?);
     }
-    match engines.iter_mut().find_map(|e| e.has_ended().then(|| e.log())) {
-        Some(log) => Err(format!("an engine has ended: {log}")),
-        None => Ok(values),
-    }
+    check_alive(&mut engines)?;
+    Ok(values)
 }
 
 fn senders(setting: &Setting) -> u8 {
@@ -84,7 +81,8 @@ fn senders(setting: &Setting) -> u8 {
 }
 
 /// Gives `wg0` a key and an address; returns the public key.
-fn interface(side: &Side, address: &str) -> Result<String, String> {
+fn interface(side: &Side, number: u8) -> Result<String, String> {
+    let address = inner_v4(number);
     let key = side.sh(&format!(
         "umask 077; wg genkey > /run/wireguard/key; wg set wg0 listen-port 51820 private-key /run/wireguard/key
          ip addr add {address}/24 dev wg0 && ip link set mtu 1420 up dev wg0 && wg pubkey < /run/wireguard/key"
@@ -94,8 +92,8 @@ fn interface(side: &Side, address: &str) -> Result<String, String> {
 
 /// Joins a spoke to the hub by a veth pair of their own, and waits for the first ping through the tunnel.
 fn join(hub: &Side, hub_key: &str, spoke: &Side, sender: u8) -> Result<(), String> {
-    let inner = format!("10.11.12.{}", sender + 2);
-    let key = interface(spoke, &inner)?;
+    let (number, target) = (sender + 2, inner_v4(HUB_NUMBER));
+    let (key, inner) = (interface(spoke, number)?, inner_v4(number));
     let (here, there) = (
         format!("192.0.2.{}", 4 * sender + 1),
         format!("192.0.2.{}", 4 * sender + 2),
@@ -107,45 +105,30 @@ fn join(hub: &Side, hub_key: &str, spoke: &Side, sender: u8) -> Result<(), Strin
     ))?;
     spoke.sh(&format!(
         "ip addr add {there}/30 dev veth0 && ip link set veth0 up &&
-         wg set wg0 peer {hub_key} allowed-ips 10.11.12.0/24 endpoint {here}:51820"
+         wg set wg0 peer {hub_key} allowed-ips {target}/32 endpoint {here}:51820"
     ))?;
-    command::until(Duration::from_secs(8), || spoke.sh("ping -c 1 -W 1 10.11.12.1")).map(drop)
+    command::until(Duration::from_secs(8), || spoke.sh(&format!("ping -c 1 -W 1 {target}"))).map(drop)
 }
 
 /// A server for each sender.
 fn serve(side: &Side, senders: u8) -> Result<Vec<Iperf>, String> {
-    let servers = (0..senders)
-        .map(|sender| Iperf::start(side, port(sender), &["-s"]))
-        .collect();
-    let last = port(senders - 1);
-    command::until(Duration::from_secs(5), || {
-        side.sh(&format!("ss -ltn | grep -q :{last}"))
-    })?;
-    servers
+    ports()
+        .take(senders.into())
+        .map(|port| Iperf::serve(side, port))
+        .collect()
 }
 
-fn port(sender: u8) -> u16 {
-    PORT + u16::from(sender)
+fn ports() -> impl Iterator<Item = u16> {
+    PORT..
 }
 
-fn line(sender: u8, target: &str, seconds: u32, more: &str) -> String {
-    format!(
-        "timeout 60 iperf3 -J -c {target} -p {} -t {seconds} {more}",
-        port(sender)
-    )
-}
-
-/// Runs all clients at once; returns the sums of what was received: bits per second, and bytes.
-fn run<'a>(clients: impl Iterator<Item = (&'a Side, String)>) -> Result<(f64, f64), String> {
+/// Runs a client on each side, all at once; returns the sums of what was received: bits per second, and bytes.
+fn run<'a>(sides: impl Iterator<Item = &'a Side>, target: IpAddr, arguments: &str) -> Result<(f64, f64), String> {
     thread::scope(|scope| {
-        let start = |(side, line): (&'a Side, String)| {
-            // The server may still be closing the run before.
-            scope.spawn(move || command::until(Duration::from_secs(3), || side.sh(&line)))
-        };
-        let running: Vec<_> = clients.map(start).collect();
+        let start = |(side, port)| scope.spawn(move || stand::iperf(side, target, port, arguments));
+        let running: Vec<_> = sides.zip(ports()).map(start).collect();
         running.into_iter().try_fold((0.0, 0.0), |(rate, bytes), client| {
-            let text = client.join().map_err(|_| "a client panicked".to_string())??;
-            let report = parse(&text)?;
+            let report = client.join().map_err(|_| "a client panicked".to_string())??;
             let sum = |field| number(&report, &["end", "sum_received", field]);
             Ok((rate + sum("bits_per_second")?, bytes + sum("bytes")?))
         })

@@ -95,6 +95,18 @@ impl Iperf {
             .spawn();
         child.map(Iperf).map_err(|error| format!("iperf3: {error}"))
     }
+
+    /// Starts a server on a side, and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(super) fn serve(side: &Side, port: u16) -> Result<Iperf, String> {
+        let server = Iperf::start(side, port, &["-s"])?;
+        command::until(Duration::from_secs(5), || {
+            side.sh(&format!("ss -ltn | grep -q :{port}"))
+        })?;
+        Ok(server)
+    }
 }
 
 impl Drop for Iperf {
@@ -119,7 +131,7 @@ impl Stand {
             Tunnel::configure(&lab.left, &lab.right, Outer::V4, false)?.ping(1)?;
         }
         Ok(Stand {
-            _server: serve(&lab)?,
+            _server: Iperf::serve(&lab.right, PORT)?,
             engines,
             lab,
             kind: series.kind,
@@ -146,7 +158,7 @@ impl Stand {
 
     /// User and system time of both engines so far, in seconds.
     pub(super) fn cpu_seconds(&self) -> f64 {
-        self.engines.iter().map(Running::cpu_seconds).sum()
+        cpu_seconds(&self.engines)
     }
 
     /// Resident memory of the larger engine, in MiB.
@@ -159,10 +171,7 @@ impl Stand {
     /// # Errors
     /// Names the one that does not and shows what it wrote.
     pub(super) fn check_alive(&mut self) -> Result<(), String> {
-        match self.engines.iter_mut().find_map(|e| e.has_ended().then(|| e.log())) {
-            Some(log) => Err(format!("an engine has ended: {log}")),
-            None => Ok(()),
-        }
+        check_alive(&mut self.engines)
     }
 
     /// Runs a line of shell on both sides.
@@ -179,10 +188,7 @@ impl Stand {
     /// # Errors
     /// When it fails, or reports nothing readable.
     pub(super) fn iperf(&self, arguments: &str) -> Result<Value, String> {
-        let line = format!("timeout 60 iperf3 -J -c {} -p {PORT} {arguments}", self.target());
-        // The server may still be closing the run before.
-        let text = command::until(Duration::from_secs(3), || self.lab.left.sh(&line))?;
-        parse(&text)
+        iperf(&self.lab.left, self.target(), PORT, arguments)
     }
 
     /// Runs the traffic program from the left side to the right one, and returns what it reports.
@@ -211,22 +217,33 @@ pub(super) fn traffic(setting: &Setting, lab: &Lab, arguments: &str) -> Result<V
     serde_json::from_str(&text).map_err(|error| format!("traffic {arguments}: {error}: {text}"))
 }
 
-fn serve(lab: &Lab) -> Result<Iperf, String> {
-    let server = Iperf::start(&lab.right, PORT, &["-s"])?;
-    command::until(Duration::from_secs(5), || {
-        lab.right.sh(&format!("ss -ltn | grep -q :{PORT}"))
-    })?;
-    Ok(server)
+/// User and system time of engines so far, in seconds.
+pub(super) fn cpu_seconds(engines: &[Running]) -> f64 {
+    engines.iter().map(Running::cpu_seconds).sum()
 }
 
-/// What iperf3 reported.
+/// Checks that engines still run.
 ///
 /// # Errors
-/// When it is not readable, or tells of an error.
-pub(super) fn parse(text: &str) -> Result<Value, String> {
-    let report: Value = serde_json::from_str(text).map_err(|error| format!("iperf3: {error}"))?;
+/// Names one that does not and shows what it wrote.
+pub(super) fn check_alive(engines: &mut [Running]) -> Result<(), String> {
+    match engines.iter_mut().find_map(|e| e.has_ended().then(|| e.log())) {
+        Some(log) => Err(format!("an engine has ended: {log}")),
+        None => Ok(()),
+    }
+}
+
+/// Runs iperf3 on a side against a server, and returns what it reports.
+///
+/// # Errors
+/// When it fails, tells of an error, or reports nothing readable.
+pub(super) fn iperf(side: &Side, target: IpAddr, port: u16, arguments: &str) -> Result<Value, String> {
+    let line = format!("timeout 60 iperf3 -J -c {target} -p {port} {arguments}");
+    // The server may still be closing the run before.
+    let text = command::until(Duration::from_secs(3), || side.sh(&line))?;
+    let report: Value = serde_json::from_str(&text).map_err(|error| format!("iperf3 {arguments}: {error}"))?;
     match report["error"].as_str() {
-        Some(error) => Err(format!("iperf3: {error}")),
+        Some(error) => Err(format!("iperf3 {arguments}: {error}")),
         None => Ok(report),
     }
 }
