@@ -114,7 +114,7 @@ impl Editor<'_> {
 
     fn allowed_ips(&mut self, known: &Known<'_>, live: &PeerStatus) {
         let one = BTreeMap::from([(live.public_key, live)]);
-        if has_allowed_ips(known.peers.iter().copied(), &one) {
+        if has_allowed_ips(known.peers.iter().copied(), &one) && !takes_from_others(&known.peers, live) {
             return;
         }
         let with_lines: Vec<&Peer> = known
@@ -163,6 +163,13 @@ fn has_allowed_ips<'a>(peers: impl Iterator<Item = &'a Peer>, live: &BTreeMap<Pu
     live.iter()
         .filter(|(key, _)| named.contains(key))
         .all(|(key, peer)| set(&table.of(*key)) == set(&peer.allowed_ips))
+}
+
+/// Tells whether sections of a peer give it, if only for a while, what it does not have and another peer may.
+fn takes_from_others(sections: &[&Peer], live: &PeerStatus) -> bool {
+    let own: BTreeSet<Prefix> = live.allowed_ips.iter().copied().collect();
+    let mut changes = sections.iter().flat_map(|section| &section.allowed_ips.changes);
+    changes.any(|change| !change.value.remove && !own.contains(&change.value.prefix))
 }
 
 /// Tells whether an endpoint has to be looked up; an address with a zone is no name.

@@ -219,6 +219,18 @@ fn peers_go_with_the_comments_above_and_come_at_the_end() {
 }
 
 #[test]
+fn a_section_that_takes_a_prefix_and_gives_it_up_leaves_it_to_whom_it_belongs() {
+    let [first, second] = [1, 2].map(|n| key_text::base64(&[n; 32]).to_string());
+    let section = |key: &str, lines: &str| format!("[Peer]\nPublicKey = {key}\n{lines}");
+    let last = section(&second, "AllowedIPs = 10.2.0.0/16\n");
+    let taking = section(&second, "AllowedIPs = +10.0.0.0/16\n");
+    let live = up((section(&first, "AllowedIPs = 10.0.0.0/16\n") + &last).as_bytes());
+    let text = saved(&(section(&first, "") + &taking + &last), &live).unwrap();
+    assert_eq!(peers(&up(text.as_bytes())), peers(&live), "{text}");
+    assert_eq!(saved(&text, &live), None);
+}
+
+#[test]
 fn what_is_new_gets_the_line_ends_of_the_file_and_a_section_where_there_is_none() {
     let mut state = up(b"");
     state.device.listen_port = 7;
