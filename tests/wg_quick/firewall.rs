@@ -15,7 +15,7 @@ table inet watch {
   counter clear {}
   chain seen {
     type filter hook prerouting priority -300;
-    iifname c1 udp dport 51820 accept
+    iifname c1 udp dport { 51820, 51821 } accept
     iifname c1 icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept
     iifname c1 counter name clear
   }
@@ -169,6 +169,70 @@ fn a_kill_switch_lets_nothing_out_until_an_explicit_down() {
     client.sh("rm /run/wireguard/log");
     client.ok(Tool::Ours, "down wg0");
     assert!(net.leaked() > 0, "after an explicit down");
+    assert_eq!(client.settled(), before);
+}
+
+#[test]
+fn of_two_kill_switches_each_lets_the_tunnel_of_the_other_pass_while_that_is_up() {
+    let Some(net) = Internet::new() else { return };
+    let (client, server) = (&net.client, &net.server);
+    net.serve("");
+    net.connect("KillSwitch = true");
+    let second = |lines: &str, peer: &str| format!("{lines}\n[Peer]\nPublicKey = {peer}\nAllowedIPs = 10.8.0.0/24\n");
+    let client_key = client.sh(&format!("echo {KEY} | wg pubkey"));
+    let key = server.sh("cat /run/wireguard/key");
+    let far = format!("[Interface]\nPrivateKey = {key}\nAddress = 10.8.0.1/24\nListenPort = 51821");
+    server.write_to("wg1", &second(&far, &client_key));
+    let connect = |lines: &str| {
+        let near = format!("Address = 10.8.0.2/24\n{lines}");
+        let file = second(&near, &net.server_key) + "Endpoint = 192.0.2.1:51821";
+        client.write_to("wg1", &filled(&file));
+    };
+    connect("KillSwitch = lan");
+    let up = |world: &World| ["up wg0", "up wg1"].map(|words| world.ok(Tool::Ours, words));
+    let before = client.state();
+    up(server);
+    net.watch();
+    client.sh(TRAFFIC);
+    assert!(net.leaked() > 0);
+
+    let both_carry = || {
+        for target in ["10.9.0.1", "10.8.0.1", "203.0.113.1"] {
+            client.reaches(target);
+        }
+        // Of the two the second only lets the local network pass.
+        client.does_not_reach("192.168.77.1");
+        net.leaked();
+        assert_eq!(net.leaked(), 0);
+    };
+    up(client);
+    both_carry();
+    client.kill_engine();
+    assert_eq!(net.leaked(), 0, "the engines are gone");
+    up(client);
+    both_carry();
+    // One that somebody has flushed has no way through the other until it is made again.
+    client.sh("nft flush ruleset");
+    client.ok(Tool::Ours, "reload wg0");
+    assert!(!client.sh("nft list ruleset").contains("wg1"));
+    client.ok(Tool::Ours, "reload wg1");
+    both_carry();
+    // By a reload it goes and comes.
+    connect("");
+    client.ok(Tool::Ours, "reload wg1");
+    client.does_not_reach("10.8.0.1");
+    connect("KillSwitch = true");
+    client.ok(Tool::Ours, "reload wg1");
+    both_carry();
+
+    client.ok(Tool::Ours, "down wg0");
+    client.reaches("10.8.0.1");
+    client.does_not_reach("192.168.77.1");
+    net.leaked();
+    assert_eq!(net.leaked(), 0, "after the first went down");
+    assert!(!client.sh("nft list ruleset").contains("wg0"));
+    client.ok(Tool::Ours, "down wg1");
+    assert!(net.leaked() > 0, "after both went down");
     assert_eq!(client.settled(), before);
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
+use crate::nft::kill_switch::Exceptions;
 use crate::nft::{self, Nftables};
 use crate::route::{self, Route};
 use crate::{Error, Family, Netlink, address, link, rule, sysctl};
@@ -92,15 +93,7 @@ impl Host {
                 mark,
                 addresses,
             } => Nftables::open()?.replace(&[nft::tunnel::table(*family, name, addresses, *mark)?]),
-            Item::KillSwitch(exceptions) => {
-                let table = |family| nft::kill_switch::table(family, name, *exceptions);
-                let [v4, v6] = [table(Family::V4)?, table(Family::V6)?];
-                let mut nftables = Nftables::open()?;
-                match nftables.replace(&[v4.clone(), v6]) {
-                    Err(error) if is_unknown(&error) && !has_ipv6() => nftables.replace(&[v4]),
-                    replaced => replaced,
-                }
-            }
+            Item::KillSwitch(exceptions) => make_kill_switches(&[(name, *exceptions)]),
             Item::Gateway { family, closed } => {
                 Nftables::open()?.replace(&[nft::gateway::table(*family, name, closed)?])
             }
@@ -132,6 +125,24 @@ impl Host {
             Err(error) if is_absent(item, &error) => Ok(()),
             unmade => unmade,
         }
+    }
+}
+
+/// Makes the kill switches of several interfaces in one step; each lets pass what goes by any of them.
+///
+/// # Errors
+///
+/// The kernel's refusal; `InvalidInput` for a name that no interface can have.
+pub fn make_kill_switches(switches: &[(&str, Exceptions)]) -> Result<(), Error> {
+    if switches.is_empty() {
+        return Ok(());
+    }
+    let v4 = nft::kill_switch::tables(Family::V4, switches)?;
+    let v6 = nft::kill_switch::tables(Family::V6, switches)?;
+    let mut nftables = Nftables::open()?;
+    match nftables.replace(&[v4.as_slice(), v6.as_slice()].concat()) {
+        Err(error) if is_unknown(&error) && !has_ipv6() => nftables.replace(&v4),
+        replaced => replaced,
     }
 }
 

@@ -11,9 +11,10 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use host::Family;
-use host::nft::kill_switch::Exceptions;
-use host::setup::{Change, Host, Item, changed};
+use host::nft::Nftables;
+use host::nft::kill_switch::{self, Exceptions};
+use host::setup::{self, Change, Host, Item, changed};
+use host::{Error, Family};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -137,6 +138,10 @@ impl Journal {
         say(format_args!("[#] {}", self.command(item)));
         match item {
             Item::Gateway { family, .. } => make_gateways(self.others()?.iter().chain([self]), *family, Some(item)),
+            Item::KillSwitch(exceptions) => Ok(make_kill_switches(
+                &self.others()?,
+                Some((self.interface(), *exceptions)),
+            )?),
             _ => Ok(host.make(item)?),
         }
     }
@@ -150,6 +155,9 @@ impl Journal {
         if let Item::Gateway { family, .. } = item {
             // This one is closed then as any other interface, and what they close is closed before it goes.
             make_gateways(others.iter(), *family, None)?;
+        }
+        if let Item::KillSwitch(_) = item {
+            make_kill_switches(others, None)?;
         }
         Ok(host.unmake(item)?)
     }
@@ -216,6 +224,11 @@ impl Journal {
         })
     }
 
+    /// Tells whether it comes, changes or goes by a reload that has not come to its end.
+    pub(super) fn is_unsure_of_kill_switch(&self) -> bool {
+        self.unsure.iter().any(|item| matches!(item, Item::KillSwitch(_)))
+    }
+
     /// Lets no questions to name servers pass.
     pub(super) fn close_kill_switch(&mut self) {
         for item in &mut self.items {
@@ -279,6 +292,21 @@ fn make_gateways<'a>(
         }
     }
     Ok(())
+}
+
+/// Makes the tables of kill switches anew: those of others that are there, and one that is about to come or change. One that is gone or
+/// unsure is left as it is, and has no way through the others.
+fn make_kill_switches(others: &[Journal], latest: Option<(&str, Exceptions)>) -> Result<(), Error> {
+    let mut switches = Vec::from_iter(latest);
+    for other in others.iter().filter(|other| !other.is_unsure_of_kill_switch()) {
+        let name = other.interface();
+        if let Some(exceptions) = other.kill_switch()
+            && Nftables::open()?.exists(Family::V4, &kill_switch::table_name(name)?)?
+        {
+            switches.push((name, exceptions));
+        }
+    }
+    setup::make_kill_switches(&switches)
 }
 
 /// Tells whether one of other interfaces needs an item: a kernel parameter, to which the last one gives back its value, or a rule, which

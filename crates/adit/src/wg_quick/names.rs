@@ -96,13 +96,12 @@ pub(super) fn close_kill_switch(interface: &str) -> Result<bool, Failure> {
         return Ok(true);
     };
     if let Some(exceptions) = journal.kill_switch() {
-        let is_unsure = journal.unsure.iter().any(|item| matches!(item, Item::KillSwitch(_)));
-        if !journal.complete || is_unsure {
+        if !journal.complete || journal.is_unsure_of_kill_switch() {
             return Ok(false);
         }
         journal.close_kill_switch();
         journal.write()?;
-        Host::open(interface)?.make(&Item::KillSwitch(exceptions.closed()))?;
+        journal.make(&Item::KillSwitch(exceptions.closed()), &mut Host::open(interface)?)?;
     }
     Ok(true)
 }

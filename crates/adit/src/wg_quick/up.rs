@@ -192,6 +192,7 @@ impl Up<'_> {
         let unknown = self.configure(config)?;
         let mut host = Host::open(self.interface)?;
         if let Some(exceptions) = self.switch.filter(|exceptions| exceptions.name_servers && !unknown) {
+            let _lock = journal::lock()?;
             self.make(&[Item::KillSwitch(exceptions.closed())], &mut host)?;
         }
         let addresses: Vec<Item> = desired::addresses(self.quick).collect();

@@ -73,20 +73,31 @@ pub fn table_name(interface: &str) -> Result<TableName, Error> {
     Ok(InterfaceName::new(interface)?.table(PURPOSE))
 }
 
-/// Returns the table of an interface for one family.
+/// Returns the tables of several interfaces for one family. A packet must satisfy all of them, so each lets pass what goes by any of these
+/// tunnels.
 ///
 /// # Errors
 ///
 /// `InvalidInput` for a name that no interface can have.
-pub fn table(family: Family, interface: &str, exceptions: Exceptions) -> Result<Table, Error> {
-    let name = InterfaceName::new(interface)?;
+pub fn tables(family: Family, switches: &[(&str, Exceptions)]) -> Result<Vec<Table>, Error> {
+    let of = |(interface, exceptions): &(&str, Exceptions)| table(family, interface, *exceptions, switches);
+    switches.iter().map(of).collect()
+}
+
+fn table(
+    family: Family,
+    interface: &str,
+    exceptions: Exceptions,
+    switches: &[(&str, Exceptions)],
+) -> Result<Table, Error> {
     let accept = |source, name: &InterfaceName<'_>| name.rule(source, Expression::Accept);
-    let mut own = vec![
-        accept(Source::OutputName, &InterfaceName::new("lo")?),
-        accept(Source::OutputName, &name),
-        is_encrypted(exceptions.fwmark),
-    ];
-    let mut foreign = vec![accept(Source::OutputName, &name), accept(Source::InputName, &name)];
+    let mut own = vec![accept(Source::OutputName, &InterfaceName::new("lo")?)];
+    let mut foreign = Vec::new();
+    for (tunnel, exceptions) in switches {
+        let name = InterfaceName::new(tunnel)?;
+        own.extend([accept(Source::OutputName, &name), is_encrypted(exceptions.fwmark)]);
+        foreign.extend([accept(Source::OutputName, &name), accept(Source::InputName, &name)]);
+    }
     match family {
         Family::V4 => own.push(asks_for_address(68, 67)),
         Family::V6 => {
@@ -180,4 +191,37 @@ fn local_network(family: Family) -> Vec<Vec<Expression>> {
         rule
     };
     networks.into_iter().map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_lets_what_goes_by_the_tunnels_of_others_pass_and_no_exceptions_of_theirs() {
+        let exceptions = |fwmark, is_wide| Exceptions {
+            fwmark,
+            local_network: is_wide,
+            name_servers: is_wide,
+        };
+        let (wide, narrow) = (("wg0", exceptions(1, true)), ("wg1", exceptions(2, false)));
+        for family in Family::BOTH {
+            let beside = tables(family, &[wide, narrow]).unwrap();
+            let alone = [wide, narrow].map(|switch| tables(family, &[switch]).unwrap().remove(0));
+            for ((beside, alone), (name, mark)) in beside.iter().zip(&alone).zip([("wg1", 2), ("wg0", 1)]) {
+                assert_eq!(beside.name, alone.name);
+                let name = InterfaceName::new(name).unwrap();
+                let [leaves, comes] =
+                    [Source::OutputName, Source::InputName].map(|way| name.rule(way, Expression::Accept));
+                let more = [vec![leaves.clone(), is_encrypted(mark)], vec![leaves, comes]];
+                for ((beside, alone), more) in beside.chains.iter().zip(&alone.chains).zip(more) {
+                    assert_eq!(beside.base, alone.base);
+                    let mut rules = beside.rules.clone();
+                    rules.retain(|rule| !alone.rules.contains(rule));
+                    assert_eq!(rules, more);
+                    assert_eq!(beside.rules.len(), alone.rules.len() + 2);
+                }
+            }
+        }
+    }
 }

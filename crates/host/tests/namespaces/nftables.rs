@@ -184,9 +184,10 @@ fn kill_switch_and_gateway_are_what_people_would_write() -> Result<(), Error> {
     };
     let closed = ["eth0", "eth1"].map(str::to_owned);
     let mut nftables = open(&here);
+    for family in Family::BOTH {
+        nftables.replace(&kill_switch::tables(family, &[("wg0", exceptions)])?)?;
+    }
     nftables.replace(&[
-        kill_switch::table(Family::V4, "wg0", exceptions)?,
-        kill_switch::table(Family::V6, "wg0", exceptions)?,
         gateway::table(Family::V4, "wg0", &closed)?,
         gateway::table(Family::V6, "wg0", &closed)?,
     ])?;
