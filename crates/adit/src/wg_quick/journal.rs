@@ -156,10 +156,12 @@ impl Journal {
             // This one is closed then as any other interface, and what they close is closed before it goes.
             make_gateways(others.iter(), *family, None)?;
         }
+        host.unmake(item)?;
         if let Item::KillSwitch(_) = item {
+            // This one has no way through the others any more.
             make_kill_switches(others, None)?;
         }
-        Ok(host.unmake(item)?)
+        Ok(())
     }
 
     /// Takes one step of those that were announced.
