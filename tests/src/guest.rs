@@ -1,6 +1,6 @@
 //! A guest with the kernel's own WireGuard: Debian's cloud kernel under qemu, emulated in software so that it runs anywhere.
 //!
-//! The guest is machine 2 of a test: its card is a tap device in the side that hosts it, its shell a serial port.
+//! The guest is machine 2 of a test: its card is a tap device in the side that hosts it, its shell a virtio port.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -72,7 +72,8 @@ impl Guest {
         command
             .arg("-serial")
             .arg(format!("file:{}", folder.join("console").display()))
-            .args(["-serial", "stdio"]);
+            .args(["-chardev", "stdio,id=shell", "-device", "virtio-serial-pci"])
+            .args(["-device", "virtserialport,chardev=shell"]);
         command.args(["-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no,vhost=off"]);
         command.args(["-device", "virtio-net-pci,netdev=n0,romfile="]);
         command
