@@ -10,8 +10,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// Adds up every summary line in `output`; `None` where there is none, as after a build error.
     pub(crate) fn parse(output: &str) -> Option<Tally> {
-        let lines = output.lines().map(str::trim_start);
-        lines.filter_map(summary).reduce(|left, right| left + right)
+        output.lines().filter_map(summary).reduce(|left, right| left + right)
     }
 }
 
@@ -26,11 +25,12 @@ impl std::ops::Add for Tally {
     }
 }
 
-/// `Summary [1.2s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped` or `test result: ok. 4 passed; 1 failed; …`.
+/// `Summary [1.2s] 5 tests run: 4 passed (1 slow), 1 failed, 2 skipped`, or `test result: ok. 4 passed; 1 failed; …` at the very left: further
+/// in, nextest repeats what a failed test printed.
 fn summary(line: &str) -> Option<Tally> {
     let counts = match line.strip_prefix("test result: ") {
         Some(rest) => rest,
-        None if line.starts_with("Summary [") => line.split_once(" run: ")?.1,
+        None if line.trim_start().starts_with("Summary [") => line.split_once(" run: ")?.1,
         None => return None,
     };
     let count = |kind: &str| -> u64 {
@@ -66,6 +66,9 @@ mod tests {
     fn reads_nextest_summaries() {
         let text = "     Summary [   1.234s] 12 tests run: 9 passed (1 slow), 2 failed, 1 timed out, 4 skipped";
         assert_eq!(Tally::parse(text), Some(Tally { passed: 9, failed: 3 }));
+        let text =
+            "    test result: FAILED. 0 passed; 1 failed\n     Summary [   1.234s] 2 tests run: 1 passed, 1 failed";
+        assert_eq!(Tally::parse(text), Some(Tally { passed: 1, failed: 1 }));
         let text = "     Summary [   1.234s] 12/14 tests run: 12 passed, 0 skipped";
         assert_eq!(Tally::parse(text), Some(Tally { passed: 12, failed: 0 }));
     }
