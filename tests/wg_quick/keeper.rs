@@ -97,6 +97,45 @@ fn a_killed_engine_comes_back_with_all_around_it() {
 }
 
 #[test]
+fn a_change_that_nobody_confirmed_goes_back_also_after_a_new_start() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILE));
+    world.ok(Tool::Ours, "up wg0 --backend adit");
+    world.runs(1);
+    let before = world.state();
+    let change = || {
+        world.write(&filled(
+            "Address = 10.9.0.2/24, 10.9.1.2/24\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.9.1.0/24",
+        ));
+        world.ok(Tool::Ours, "apply wg0 --confirm 3s");
+    };
+    change();
+    let changed = world.state();
+    world.kill_engine_only();
+    world.becomes(&before, World::state);
+    // The keeper of the new engine is so still.
+    world.runs(1);
+    world.kill_engine_only();
+    world.becomes(&changed, World::state);
+    world.write(&filled(FILE));
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(world.state(), before);
+    // It waits until the tunnel is there again.
+    world.runs(1);
+    change();
+    world.write("nonsense");
+    world.kill_engine_only();
+    sleep(2 * AGAIN);
+    world.write(&filled(FILE));
+    world.becomes(&before, World::state);
+    world.becomes("", |world| {
+        world.sh("ls /run/adit/*/*~before.json 2> /dev/null || true")
+    });
+    world.ok(Tool::Ours, "down wg0");
+    world.rests();
+}
+
+#[test]
 fn an_interface_that_is_deleted_does_not_come_back() {
     let Some(world) = World::new() else { return };
     world.write(&filled(FILE));

@@ -131,7 +131,7 @@ impl World {
     /// Waits until something that is to be seen is what is expected.
     pub(crate) fn becomes(&self, expected: &str, seen: impl Fn(&Self) -> String) {
         let look = || (seen(self) == expected).then_some(()).ok_or_else(String::new);
-        let _ = command::until(Duration::from_secs(6), look);
+        let _ = command::until(Duration::from_secs(30), look);
         assert_eq!(seen(self), expected);
     }
 

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sys::daemon;
 
@@ -16,6 +17,22 @@ pub(super) fn start(words: impl IntoIterator<Item = impl AsRef<OsStr>>, stdin: S
     daemon::detach(&mut command);
     daemon::close_from(&mut command, daemon::FIRST_FD);
     command.spawn().map(drop)
+}
+
+/// Waits between one try and the next: a second, then twice as long each time, a minute at most.
+pub(super) struct Patience(Duration);
+
+impl Patience {
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    pub(super) const fn new() -> Self {
+        Self(Duration::from_secs(1))
+    }
+
+    pub(super) fn wait(&mut self) {
+        thread::sleep(self.0);
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
 }
 
 /// Returns a number that tells what is begun from what was begun earlier.

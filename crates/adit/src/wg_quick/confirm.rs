@@ -11,8 +11,9 @@ use host::wireguard::zone_index;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::background::Patience;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, background, reload, say};
+use super::{Failure, Outcome, background, engine, reload, say};
 
 /// A change that waits to be confirmed.
 #[derive(Serialize, Deserialize)]
@@ -58,6 +59,12 @@ impl Pending {
         started.map_err(|error| Failure::new(format!("cannot start what would go back: {error}")))
     }
 
+    fn go_back(&self, present: &Journal) -> Outcome {
+        let past = uapi::parse_answer(self.device.as_bytes(), &zone_index);
+        let past = past.map_err(|error| Failure::new(format!("what was before cannot be understood: {error}")))?;
+        reload::go_back(present, self.before.clone(), &past)
+    }
+
     /// Tells people what to do.
     pub(super) fn ask(&self) {
         let Self { before, seconds, .. } = self;
@@ -79,23 +86,27 @@ pub(super) fn confirm(interface: &str) -> Outcome {
     }
 }
 
-/// Waits, and goes back if the change of that number still waits then.
+/// Waits, and goes back if the change of that number still waits then. While the tunnel is not up, because its engine was killed, it
+/// waits on: by the file it comes up with the change.
 pub(super) fn revert(interface: &str, id: &str) -> Outcome {
-    let Some(pending) = Pending::read(interface)?.filter(|pending| pending.id.to_string() == id) else {
-        return Ok(());
-    };
+    let waiting = || Ok::<_, Failure>(Pending::read(interface)?.filter(|pending| pending.id.to_string() == id));
+    let Some(pending) = waiting()? else { return Ok(()) };
     thread::sleep(Duration::from_secs(pending.seconds));
-    let _lock = journal::lock()?;
-    let Some(pending) = Pending::read(interface)?.filter(|now| now.id == pending.id) else {
-        return Ok(());
-    };
-    let present = Journal::read(interface)?;
-    let present = present.ok_or_else(|| Failure::new(format!("`{interface}' is gone")))?;
-    let past = uapi::parse_answer(pending.device.as_bytes(), &zone_index);
-    let past = past.map_err(|error| Failure::new(format!("what was before cannot be understood: {error}")))?;
-    let back = reload::go_back(&present, pending.before.clone(), &past);
-    pending.remove()?;
-    back
+    let mut patience = Patience::new();
+    loop {
+        {
+            let _lock = journal::lock()?;
+            let Some(pending) = waiting()? else { return Ok(()) };
+            if let Some(present) = Journal::read(interface)?.filter(|present| present.complete)
+                && engine::exists(interface)?
+            {
+                let back = pending.go_back(&present);
+                pending.remove()?;
+                return back;
+            }
+        }
+        patience.wait();
+    }
 }
 
 /// A change on top of one that may go back could not go back itself.

@@ -51,6 +51,7 @@ pub(super) fn run(file: &File) -> Outcome {
     // Other programs may send until the very end.
     let held = journal.kill_switch().filter(|_| is_shutting_down());
     undo(interface, &journal, held, &lock)?;
+    confirm::forget(interface)?;
     journal.end(held)?;
     drop(lock);
     let outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
@@ -93,10 +94,7 @@ pub(super) fn undo(interface: &str, journal: &Journal, held: Option<Exceptions>,
     if let (None, Some(exceptions)) = (held, journal.kill_switch()) {
         note(journal.unmake(&Item::KillSwitch(exceptions), &others, &mut host));
     }
-    match first {
-        Some(failure) => Err(failure),
-        None => confirm::forget(interface),
-    }
+    first.map_or(Ok(()), Err)
 }
 
 fn delete_link(interface: &str) -> Result<(), Error> {

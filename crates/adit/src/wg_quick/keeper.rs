@@ -10,14 +10,10 @@ use std::io::{self, PipeReader, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
+use super::background::Patience;
 use super::file::File;
 use super::{Failure, Outcome, background};
-
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Tells whether nobody else looks after the engine: systemd does where it waits for the tunnel to be up.
 pub(super) fn is_wanted() -> bool {
@@ -43,10 +39,9 @@ pub(super) fn keep(again: &[OsString]) -> Outcome {
     if io::stdin().read_exact(&mut [0]).is_ok() {
         return Ok(());
     }
-    let mut wait = FIRST_WAIT;
+    let mut patience = Patience::new();
     loop {
-        thread::sleep(wait);
-        wait = (wait * 2).min(LONGEST_WAIT);
+        patience.wait();
         let mut up = Command::new("/proc/self/exe");
         up.arg0("wg-quick").arg("again").args(again).stdin(Stdio::null());
         if up.status().is_ok_and(|status| status.success()) {

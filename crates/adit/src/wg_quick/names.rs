@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::thread;
-use std::time::Duration;
 
 use conf::uapi::{DeviceStatus, PeerChange, SetRequest};
 use conf::wg::file::{Config, Peer};
@@ -12,13 +10,11 @@ use conf::wg::value::Endpoint;
 use host::setup::{Host, Item};
 use host::wireguard;
 
+use super::background::Patience;
 use super::file::File;
 use super::journal::{self, Journal};
 use super::{Failure, Outcome, background, say};
 use crate::wg::look_up;
-
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Asks for all names once, and tells which are not known.
 pub(super) fn known(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, SocketAddr)> {
@@ -44,10 +40,9 @@ pub(super) fn look_up_in_background(file: &File) -> Outcome {
 /// Gives peers that have no endpoint the one that the file names, as soon as it is known; then a kill switch lets no more questions
 /// pass. Ends with the interface.
 pub(super) fn set_when_known(file: &File) -> Outcome {
-    let mut wait = FIRST_WAIT;
+    let mut patience = Patience::new();
     loop {
-        thread::sleep(wait);
-        wait = wait.mul_f64(1.5).min(LONGEST_WAIT);
+        patience.wait();
         let device = wireguard::open(&file.interface).and_then(|mut device| device.status());
         let Ok(status) = device else { return Ok(()) };
         // Somebody may be writing the file.

@@ -135,6 +135,8 @@ pub(super) fn go_back(present: &Journal, mut before: Journal, past: &DeviceStatu
     let restored = status(interface).and_then(|now| change(interface, &restore(past, &now)));
     first = first.and(restored).and(announced.set_dns(before.dns.clone(), false));
     before.dns = announced.dns;
+    // Perhaps another one than before: the engine may have been killed meanwhile.
+    before.keeper = announced.keeper;
     if first.is_err() {
         before.items = announced.items;
         before.unsure = announced.unsure;

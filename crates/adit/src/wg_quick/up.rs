@@ -16,7 +16,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::Used;
-use super::{Failure, Outcome, background, desired, down, hooks, keeper, names, private_key, say};
+use super::{Failure, Outcome, background, confirm, desired, down, hooks, keeper, names, private_key, say};
 
 /// Brings a tunnel up; `backend`, a word for one, comes before what the file says.
 pub(super) fn run(file: &File, backend: Option<&str>) -> Outcome {
@@ -117,6 +117,7 @@ fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
     if held.is_some() || journal.keeper.is_some() {
         journal.end(held)
     } else {
+        confirm::forget(journal.interface())?;
         journal.remove()
     }
 }
