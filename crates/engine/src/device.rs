@@ -39,8 +39,9 @@ impl<T: Tun> Device for Shared<T> {
     }
 
     fn get(&self) -> DeviceStatus {
-        let core = self.core();
-        status(&core)
+        // Who sets the device up may ask for the port before the control worker has heard of it, which tells, too, what fails.
+        let _ = self.up();
+        status(&self.core())
     }
 }
 
