@@ -229,6 +229,28 @@ fn commands_may_take_down_and_reload_their_own_tunnel() {
 }
 
 #[test]
+fn an_up_that_was_taken_down_and_done_anew_meanwhile_leaves_the_new_one_alone() {
+    let Some(world) = World::new() else { return };
+    for (stage, end) in ["PreUp", "PostUp"]
+        .into_iter()
+        .flat_map(|stage| [(stage, "true"), (stage, "false")])
+    {
+        world.write(&filled("Address = 10.9.0.2/24"));
+        world.ok(Tool::Ours, "up wg0");
+        let wanted = world.state();
+        world.ok(Tool::Ours, "down wg0");
+        // While a command waits somebody corrects the file and brings the tunnel up by it.
+        world.sh("cp /etc/wireguard/wg0.conf /run/wireguard/right");
+        let again = "wg-quick down %i; cp /run/wireguard/right /etc/wireguard/wg0.conf; wg-quick up %i";
+        world.write(&filled(&format!("Address = 10.9.0.3/24\n{stage} = {again}; {end}")));
+        assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1), "{stage} {end}");
+        assert_eq!(world.state(), wanted, "{stage} {end}");
+        world.ok(Tool::Ours, "reload wg0");
+        world.ok(Tool::Ours, "down wg0");
+    }
+}
+
+#[test]
 fn the_same_name_is_another_tunnel_in_another_network_namespace() {
     let Some(world) = World::new() else { return };
     world.write(&filled("Address = 10.9.0.2/24\nDNS = 10.9.0.1"));

@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::dns::{self, Dns};
 use super::save::Used;
 use super::temporary::Temporary;
-use super::{Failure, say};
+use super::{Failure, background, say};
 use crate::config_file;
 
 const DIRECTORY: &str = "/run/adit";
@@ -35,6 +35,9 @@ pub(super) const BEFORE: &str = "~before";
 pub(super) struct Journal {
     version: u32,
     interface: String,
+    /// Tells it from that of a later `up`.
+    #[serde(default)]
+    number: u128,
     /// Whether `up` came to its end.
     pub(super) complete: bool,
     /// In the order in which they were made.
@@ -57,10 +60,11 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) const fn new(interface: String, pre_down: Vec<String>, post_down: Vec<String>) -> Self {
+    pub(super) fn new(interface: String, pre_down: Vec<String>, post_down: Vec<String>) -> Self {
         Self {
             version: VERSION,
             interface,
+            number: background::number(),
             complete: false,
             items: Vec::new(),
             unsure: Vec::new(),
@@ -82,6 +86,11 @@ impl Journal {
             return Err(failure("understand", &path(interface)?, &"it is of another program"));
         }
         Ok(journal)
+    }
+
+    /// Tells whether this is that of the interface still: a command, or somebody else, may have taken the tunnel down and brought it up anew.
+    pub(super) fn is_current(&self) -> Result<bool, Failure> {
+        Ok(Self::read(&self.interface)?.is_some_and(|present| present.number == self.number))
     }
 
     /// Returns the name of the interface.

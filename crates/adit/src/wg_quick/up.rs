@@ -91,7 +91,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     };
     let _lock = journal::lock()?;
     if Journal::read(interface)?.as_ref() != Some(&journal) {
-        return Err(Failure::new(format!("`{interface}' was taken down meanwhile")));
+        return Err(taken_down(interface));
     }
     journal.complete = true;
     journal.keeper = engine.as_ref().map(|_| background::number());
@@ -108,8 +108,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
 /// Undoes what a failed `up` made. What stays is a kill switch that was there before, and the tunnel's keeper, which tries again.
 fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
     let lock = journal::lock()?;
-    if Journal::read(journal.interface())?.is_none() {
-        // A command has taken it down.
+    if !journal.is_current()? {
         return Ok(());
     }
     down::undo(journal.interface(), &journal, held, &lock)?;
@@ -140,6 +139,10 @@ fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Option<E
         )));
     }
     Ok((lock, held))
+}
+
+fn taken_down(interface: &str) -> Failure {
+    Failure::new(format!("`{interface}' was taken down meanwhile"))
 }
 
 /// Tells systemd that the tunnel is up, and which process it is to look after, if there is one: the engine.
@@ -240,6 +243,9 @@ impl Up<'_> {
     }
 
     fn make(&mut self, items: &[Item], host: &mut Host) -> Outcome {
+        if !self.journal.is_current()? {
+            return Err(taken_down(self.interface));
+        }
         self.journal.expect(items)?;
         for item in items {
             self.check_signals()?;
