@@ -19,6 +19,7 @@ mod keeper;
 mod mtu;
 mod names;
 mod private_key;
+mod program;
 mod reload;
 mod save;
 mod strip;
