@@ -14,6 +14,7 @@ mod down;
 mod engine;
 mod file;
 mod hooks;
+mod iptables;
 mod journal;
 mod keeper;
 mod mtu;

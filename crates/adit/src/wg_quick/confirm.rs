@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, background, reload, say};
+use super::{Failure, Outcome, background, iptables, reload, say};
 
 /// A change that waits to be confirmed.
 #[derive(Serialize, Deserialize)]
@@ -72,7 +72,10 @@ impl Pending {
 pub(super) fn confirm(interface: &str) -> Outcome {
     let _lock = journal::lock()?;
     match Pending::read(interface)? {
-        Some(pending) => pending.remove(),
+        Some(pending) => {
+            pending.remove()?;
+            iptables::replaced(interface)
+        }
         None => Err(Failure::new(format!(
             "no change of `{interface}' waits to be confirmed"
         ))),
