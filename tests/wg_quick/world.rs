@@ -16,6 +16,8 @@ pub(crate) enum Tool {
 pub(crate) struct World {
     side: Side,
     folder: String,
+    /// Where programs are.
+    path: String,
 }
 
 const PREPARE: &str = "
@@ -36,6 +38,15 @@ ip addr add 2001:db8::2/64 dev v0 nodad
 ip route add default via 192.0.2.1
 ip -6 route add default via 2001:db8::1
 ";
+
+/// Makes a folder with all programs but nft that only root uses.
+const LINKS: &str = "
+mkdir /run/wireguard/sbin; ln -s /usr/sbin/* /run/wireguard/sbin; rm /run/wireguard/sbin/nft
+link() {
+    for program in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
+        ln -sf /usr/sbin/${program%%-*}-$1${program#${program%%-*}} /run/wireguard/sbin/$program
+    done
+}";
 
 /// What is to be seen: the interface, routes and rules of both families, firewall, mark, and what commands wrote. Left out is what
 /// the kernel draws by lot, and by whom a route was made.
@@ -66,7 +77,14 @@ impl World {
             .into_owned();
         engine::link("wg");
         engine::link("aditd");
-        Some(Self { side, folder })
+        let path = "/run/wireguard/bin:$PATH".to_owned();
+        Some(Self { side, folder, path })
+    }
+
+    /// Has either tool find no nft from now on, and the iptables of a kind: `nft` or `legacy`.
+    pub(crate) fn without_nft(&mut self, kind: &str) {
+        self.sh(&format!("{LINKS}\nlink {kind}"));
+        self.path = "/run/wireguard/bin:/run/wireguard/sbin:/usr/bin:/bin".to_owned();
     }
 
     pub(crate) fn write(&self, file: &str) {
@@ -154,7 +172,8 @@ impl World {
     fn line(&self, line: &str) -> Command {
         // The engine stays in the background, so it must not be of those that end with the command.
         let mut command = self.side.enter();
-        let line = format!("PATH=/run/wireguard/bin:$PATH; exec {line} 2> /run/wireguard/err");
+        let path = &self.path;
+        let line = format!("PATH={path}; exec {line} 2> /run/wireguard/err");
         command.args(["sh", "-c", &line]);
         command
     }

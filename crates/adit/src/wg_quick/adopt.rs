@@ -11,7 +11,7 @@ use super::down;
 use super::engine::{self, status};
 use super::file::File;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, confirm, desired, say};
+use super::{Failure, Outcome, confirm, desired, iptables, program, say};
 
 /// Who made a route: a tool such as `ip` (`RTPROT_BOOT`).
 const BY_A_TOOL: u8 = 3;
@@ -49,6 +49,7 @@ pub(super) fn adopt(file: &File) -> Outcome {
             journal.items.push(item);
         }
     }
+    journal.iptables = journal.iptables && iptables::may_be_there(interface);
     journal.write()?;
     say(format_args!(
         "`{interface}' is adit's now; `adit plan {interface}' tells how it differs from its file"
@@ -86,6 +87,12 @@ pub(super) fn release(interface: &str) -> Outcome {
     if let Some(what) = foreign {
         return Err(Failure::new(format!(
             "the stock tool could not undo what adit did for `{interface}': {what}; take that out of the file and reload first"
+        )));
+    }
+    let has_firewall = journal.items.iter().any(|item| matches!(item, Item::Firewall { .. }));
+    if has_firewall && program::find("nft").is_none() {
+        return Err(Failure::new(format!(
+            "without nft the stock tool could not undo the firewall of `{interface}'"
         )));
     }
     // The stock tool leaves them as they are.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::background::Patience;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, background, engine, reload, say};
+use super::{Failure, Outcome, background, engine, iptables, reload, say};
 
 /// A change that waits to be confirmed.
 #[derive(Serialize, Deserialize)]
@@ -79,7 +79,10 @@ impl Pending {
 pub(super) fn confirm(interface: &str) -> Outcome {
     let _lock = journal::lock()?;
     match Pending::read(interface)? {
-        Some(pending) => pending.remove(),
+        Some(pending) => {
+            pending.remove()?;
+            iptables::replaced(interface)
+        }
         None => Err(Failure::new(format!(
             "no change of `{interface}' waits to be confirmed"
         ))),

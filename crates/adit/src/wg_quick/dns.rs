@@ -5,17 +5,15 @@ mod resolv_conf;
 mod resolved;
 
 use std::fs;
-use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
 
 use conf::quick::Quick;
 use serde::{Deserialize, Serialize};
 
 use resolv_conf::Edit;
 
-use super::{Failure, say};
+use super::{Failure, program, say};
 
 /// Debian's resolvconf goes by the names of interfaces; this list says which come first.
 const INTERFACE_ORDER: &str = "/etc/resolvconf/interface-order";
@@ -90,7 +88,9 @@ impl Dns {
     /// Puts the servers to use.
     pub(super) fn set(&self) -> Result<(), String> {
         match &self.manager {
-            Manager::Resolvconf { record } => run("resolvconf", &["-a", record, "-m", "0", "-x"], &self.resolv_conf()),
+            Manager::Resolvconf { record } => {
+                program::run("resolvconf", &["-a", record, "-m", "0", "-x"], &self.resolv_conf())
+            }
             Manager::Resolved => resolved::set(&self.interface, &self.servers, &self.domains),
             Manager::File(edit) => {
                 say("[#] edit /etc/resolv.conf");
@@ -104,7 +104,7 @@ impl Dns {
     /// nothing.
     pub(super) fn unset<'a>(&self, interface_stays: bool, others: impl IntoIterator<Item = &'a Self>) {
         let undone = match &self.manager {
-            Manager::Resolvconf { record } => run("resolvconf", &["-d", record, "-f"], ""),
+            Manager::Resolvconf { record } => program::run("resolvconf", &["-d", record, "-f"], ""),
             Manager::Resolved if interface_stays => resolved::revert(&self.interface),
             Manager::Resolved => Ok(()),
             Manager::File(edit) => {
@@ -149,7 +149,7 @@ impl Manager {
     /// Finds who is to be told. A resolvconf that is systemd-resolved's own is not needed, and knows less.
     fn find(interface: &str) -> Option<Self> {
         let path = Path::new(resolv_conf::PATH);
-        let resolvconf = which("resolvconf").filter(|program| !(is_resolvectl(program) && resolved::runs()));
+        let resolvconf = program::find("resolvconf").filter(|program| !(is_resolvectl(program) && resolved::runs()));
         if resolvconf.is_some() {
             let record = format!("{}{interface}", prefix());
             Some(Self::Resolvconf { record })
@@ -179,27 +179,9 @@ pub(super) fn failed(why: &str, required: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs a program with a text to read.
-fn run(program: &str, words: &[&str], input: &str) -> Result<(), String> {
-    say(format_args!("[#] {program} {}", words.join(" ")));
-    let run = || -> io::Result<ExitStatus> {
-        let mut child = Command::new(program).args(words).stdin(Stdio::piped()).spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // Who does not read says why by its status.
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        child.wait()
-    };
-    match run() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{program} failed: {status}")),
-        Err(error) => Err(format!("{program} cannot be run: {error}")),
-    }
-}
-
 /// Returns what a name must begin with to come first, `tun.` as a rule. Others than Debian's resolvconf need nothing.
 fn prefix() -> String {
-    let by_name = which("resolvconf").is_some_and(|path| !path.is_symlink());
+    let by_name = program::find("resolvconf").is_some_and(|path| !path.is_symlink());
     let order = fs::read_to_string(INTERFACE_ORDER).unwrap_or_default();
     let pattern = |line: &str| {
         line.strip_suffix('*')
@@ -212,11 +194,4 @@ fn prefix() -> String {
         Some(word) if by_name => word,
         _ => String::new(),
     }
-}
-
-fn which(program: &str) -> Option<std::path::PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|file| file.is_file())
 }

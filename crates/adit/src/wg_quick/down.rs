@@ -13,7 +13,7 @@ use super::engine::{self, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::{self, Used};
-use super::{Failure, Outcome, confirm, hooks, say};
+use super::{Failure, Outcome, confirm, hooks, iptables, say};
 
 /// Takes down what systemd has not: it runs no command to stop a unit that is about to start, or to reload. After a crash all stays for
 /// the next start.
@@ -88,6 +88,9 @@ pub(super) fn undo(interface: &str, journal: &Journal, held: Option<Exceptions>,
         }
     }
     note(delete_link(interface).map_err(Failure::from));
+    if journal.iptables {
+        iptables::remove(interface);
+    }
     if let Some(dns) = &journal.dns {
         dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));
     }
@@ -130,6 +133,7 @@ pub(super) fn found_by(interface: &str, text: &[u8], quick: &Quick) -> Result<Jo
             mark: status.fwmark,
             addresses: Vec::new(),
         }));
+        journal.iptables = true;
     }
     Ok(journal)
 }

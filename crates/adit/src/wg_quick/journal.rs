@@ -45,6 +45,9 @@ pub(super) struct Journal {
     /// Those of the items that are perhaps not there: a `reload` that makes or unmakes them has not come to its end.
     #[serde(default)]
     pub(super) unsure: Vec<Item>,
+    /// Whether the stock tool may have made its firewall by iptables, and that may be there still.
+    #[serde(default)]
+    pub(super) iptables: bool,
     /// The name servers that are in use for it, if any.
     pub(super) dns: Option<Dns>,
     /// Commands for before the end.
@@ -68,6 +71,7 @@ impl Journal {
             complete: false,
             items: Vec::new(),
             unsure: Vec::new(),
+            iptables: false,
             dns: None,
             pre_down,
             post_down,
@@ -269,6 +273,7 @@ impl Journal {
         self.complete = false;
         self.items = kill_switch.map(Item::KillSwitch).into_iter().collect();
         self.unsure.clear();
+        self.iptables = false;
         self.dns = None;
         self.pre_down.clear();
         self.write()

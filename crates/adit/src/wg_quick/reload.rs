@@ -21,7 +21,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::Used;
-use super::{Failure, Outcome, desired, names, private_key, say};
+use super::{Failure, Outcome, desired, iptables, names, private_key, say};
 
 /// The way from a running tunnel to its file.
 struct Plan {
@@ -101,6 +101,10 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
             pending.remove()?;
         }
         return back.and(Err(failure));
+    }
+    // What may go back needs it.
+    if pending.is_none() {
+        iptables::replaced(&file.interface)?;
     }
     drop(lock);
     if plan.unknown
@@ -270,6 +274,12 @@ impl Plan {
             Change::Unmake(item) => step(Action::Remove, self.journal.command(item)),
             Change::Make(item) => step(Action::Add, self.journal.command(item)),
         }));
+        if self.journal.iptables {
+            steps.push(step(
+                Action::Remove,
+                "iptables-restore -n (firewall of the stock tool)".to_owned(),
+            ));
+        }
         if !self.journal.has_dns(self.dns.as_ref()) {
             steps.push(step(Action::Change, "name servers".to_owned()));
         }

@@ -1,0 +1,211 @@
+//! The stock tool makes its firewall of iptables where there is no nft: `down`, `reload` and `apply` do away with it, and with nothing else there.
+
+use e2e::needs;
+
+use super::filled;
+use super::world::{Tool, World};
+
+const KINDS: [&str; 2] = ["nft", "legacy"];
+const FULL: &str = "Address = 10.9.0.2/24, fd09::2/64\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0\n";
+/// Rules of others in all places where the stock tool has some, with comments that are none of its own.
+const FOREIGN: &str = r#"
+for v in iptables ip6tables; do
+    $v -t raw -A PREROUTING -i 'a"b' -m comment --comment 'x "wg-quick(8) rule for wg0" \ '"'"'
+*mangle
+-A PREROUTING -m comment --comment "wg-quick(8) rule for wg0" -j DROP
+COMMIT' -j ACCEPT
+    $v -t mangle -A PREROUTING -p udp -m comment --comment "wg-quick(8) rule for wg00" -j CONNMARK --restore-mark
+    $v -t mangle -A POSTROUTING -p udp -m comment --comment "wg-quick(8) rule for wg0 " -j CONNMARK --save-mark
+    $v -A INPUT -m comment --comment wg0 -j ACCEPT
+done"#;
+
+/// A machine without nft, but with rules of others in iptables of a kind; `None` where its kernel has not got that.
+fn machine(kind: &str) -> Option<World> {
+    if !needs::available(&["iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"]) {
+        return None;
+    }
+    let mut world = World::new()?;
+    if world
+        .side()
+        .sh(&format!("iptables-{kind} -t raw -S && ip6tables-{kind} -t raw -S"))
+        .is_err()
+    {
+        eprintln!("SKIPPED: the kernel has no iptables-{kind}");
+        return None;
+    }
+    world.without_nft(kind);
+    run(&world, FOREIGN);
+    world.write(&filled(FULL));
+    Some(world)
+}
+
+/// Runs a line where nft is not to be found.
+fn run(world: &World, line: &str) -> String {
+    world.sh(&format!("PATH=/run/wireguard/sbin:/usr/bin:/bin\n{line}"))
+}
+
+/// The rules of both families.
+fn rules(world: &World) -> String {
+    run(
+        world,
+        "for v in iptables ip6tables; do $v-save | grep -v '^#' | sed 's/ \\[.*//'; done",
+    )
+}
+
+/// The rules of the stock tool for an interface.
+fn of_stock(world: &World, interface: &str) -> usize {
+    let comment = format!("--comment \"wg-quick(8) rule for {interface}\" ");
+    rules(world).matches(&comment).count()
+}
+
+/// The firewalls of nftables for an interface.
+fn of_ours(world: &World, interface: &str) -> String {
+    world.sh(&format!(
+        "nft list tables | grep ' wg-quick-{interface}$' | cut -d ' ' -f 2 | sort; true"
+    ))
+}
+
+#[test]
+fn down_leaves_nothing_of_it_and_all_that_is_of_others() {
+    for kind in KINDS {
+        let Some(world) = machine(kind) else { continue };
+        world.write_to("wg00", &filled(&FULL.replace("9", "8")));
+        world.ok(Tool::Stock, "up wg00");
+        let (before, state) = (rules(&world), world.state());
+        world.ok(Tool::Stock, "up wg0");
+        assert_ne!(of_stock(&world, "wg0"), 0, "{kind}");
+        world.ok(Tool::Ours, "down wg0");
+        assert_eq!(rules(&world), before, "{kind}");
+        assert_eq!(world.settled(), state.replace("\n1\n", "\n0\n"), "{kind}");
+        assert_eq!(world.errors().matches("Warning").count(), 0, "{}", world.errors());
+        // The other way round.
+        world.ok(Tool::Ours, "down wg00");
+        assert_eq!(of_stock(&world, "wg00"), 0, "{kind}");
+    }
+}
+
+#[test]
+fn a_tunnel_that_was_taken_over_gets_ours_before_it_goes() {
+    for kind in KINDS {
+        let Some(world) = machine(kind) else { continue };
+        let (before, nothing) = (rules(&world), world.state());
+        world.ok(Tool::Stock, "up wg0");
+        let stock = rules(&world);
+        world.ok(Tool::Ours, "adopt wg0");
+        assert_eq!(
+            (rules(&world), of_ours(&world, "wg0")),
+            (stock, String::new()),
+            "{kind}"
+        );
+        let plan = world.run(Tool::Ours, "plan wg0").stdout;
+        assert_eq!(
+            String::from_utf8_lossy(&plan),
+            "wg0: + nft -f - (firewall, family 4)\nwg0: + nft -f - (firewall, family 6)\nwg0: - iptables-restore -n (firewall of the stock tool)\n",
+            "{kind}"
+        );
+        wrap(&world, "restore", "/usr/sbin/nft list tables >> /run/wireguard/seen");
+        world.ok(Tool::Ours, "reload wg0");
+        let seen = world.sh("grep ' wg-quick-wg0$' /run/wireguard/seen");
+        assert_eq!(seen, "table ip wg-quick-wg0\ntable ip6 wg-quick-wg0", "{kind}");
+        assert_eq!(
+            (rules(&world), of_ours(&world, "wg0")),
+            (before, "ip\nip6".to_owned()),
+            "{kind}"
+        );
+        assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+        // The stock tool would leave what it has no program for.
+        assert!(!world.run(Tool::Ours, "release wg0").status.success(), "{kind}");
+        world.ok(Tool::Ours, "down wg0");
+        assert_eq!(world.settled(), nothing, "{kind}");
+    }
+}
+
+#[test]
+fn a_tunnel_that_was_taken_over_is_taken_down_or_handed_back_with_it() {
+    for kind in KINDS {
+        let Some(world) = machine(kind) else { continue };
+        // Over a comment of several lines the stock tool stumbles.
+        run(&world, "iptables -t raw -F PREROUTING; ip6tables -t raw -F PREROUTING");
+        let (before, nothing) = (rules(&world), world.state());
+        world.ok(Tool::Stock, "up wg0");
+        world.ok(Tool::Ours, "adopt wg0");
+        world.ok(Tool::Ours, "down wg0");
+        assert_eq!(
+            (rules(&world), world.settled()),
+            (before.clone(), nothing.clone()),
+            "{kind}"
+        );
+        world.ok(Tool::Stock, "up wg0");
+        world.ok(Tool::Ours, "adopt wg0");
+        world.ok(Tool::Ours, "release wg0");
+        world.ok(Tool::Stock, "down wg0");
+        assert_eq!((rules(&world), world.settled()), (before, nothing), "{kind}");
+    }
+}
+
+#[test]
+fn a_change_that_may_go_back_leaves_it_until_it_is_confirmed() {
+    let Some(world) = machine("nft") else { return };
+    let before = rules(&world);
+    world.ok(Tool::Stock, "up wg0");
+    world.ok(Tool::Ours, "adopt wg0");
+    let (stock, state) = (rules(&world), world.state());
+    world.ok(Tool::Ours, "apply wg0 --confirm 1s");
+    world.becomes(&state, World::state);
+    assert_eq!((rules(&world), of_ours(&world, "wg0")), (stock.clone(), String::new()));
+    world.ok(Tool::Ours, "apply wg0 --confirm 5m");
+    assert_eq!((rules(&world), of_ours(&world, "wg0")), (stock, "ip\nip6".to_owned()));
+    world.ok(Tool::Ours, "confirm wg0");
+    assert_eq!((rules(&world), of_ours(&world, "wg0")), (before, "ip\nip6".to_owned()));
+    world.ok(Tool::Ours, "down wg0");
+}
+
+#[test]
+fn where_it_cannot_be_read_down_and_adopt_warn_and_reload_tries_again() {
+    let Some(world) = machine("nft") else { return };
+    let before = rules(&world);
+    let warns = |words: &str| {
+        world.ok(Tool::Ours, words);
+        let errors = world.errors();
+        assert!(errors.contains("Warning: iptables-save failed"), "{words}: {errors}");
+    };
+    world.ok(Tool::Stock, "up wg0");
+    wrap(&world, "save", "exit 4");
+    warns("adopt wg0");
+    warns("reload wg0");
+    // Those of IPv6 are gone.
+    assert_eq!(of_stock(&world, "wg0"), 3);
+    world.sh("rm /run/wireguard/bin/*save");
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(rules(&world), before);
+    world.ok(Tool::Ours, "down wg0");
+
+    let nothing = world.settled();
+    world.ok(Tool::Stock, "up wg0");
+    wrap(&world, "save", "exit 4");
+    warns("down wg0");
+    let left = world.sh("ip link show wg0 2>&1; nft list tables | grep wg0; true");
+    assert_eq!(left, "Device \"wg0\" does not exist.");
+    assert_ne!(world.settled(), nothing);
+}
+
+#[test]
+fn a_down_that_was_killed_over_it_is_made_up_for() {
+    let Some(world) = machine("nft") else { return };
+    let (before, nothing) = (rules(&world), world.state());
+    world.ok(Tool::Stock, "up wg0");
+    wrap(&world, "restore", "kill -9 $PPID; exit 1");
+    assert!(!world.run(Tool::Ours, "down wg0").status.success());
+    assert_ne!(of_stock(&world, "wg0"), 0);
+    world.sh("rm /run/wireguard/bin/*restore");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!((rules(&world), world.settled()), (before, nothing));
+}
+
+/// Has a line run before iptables-save or -restore of IPv4, as seen by either tool.
+fn wrap(world: &World, what: &str, line: &str) {
+    let script = format!("#!/bin/sh\n{line}\nexec /run/wireguard/sbin/iptables-{what} \"$@\"");
+    world.sh(&format!(
+        "cat > /run/wireguard/bin/iptables-{what} <<'END'\n{script}\nEND\nchmod 755 /run/wireguard/bin/iptables-{what}"
+    ));
+}
