@@ -6,6 +6,8 @@ mod adopt;
 mod differences;
 #[path = "wg_quick/firewall.rs"]
 mod firewall;
+#[path = "wg_quick/firewalls.rs"]
+mod firewalls;
 #[path = "wg_quick/iptables.rs"]
 mod iptables;
 #[path = "wg_quick/keeper.rs"]

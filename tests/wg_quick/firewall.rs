@@ -22,7 +22,7 @@ table inet watch {
 }
 END";
 
-const TRAFFIC: &str = "for target in 203.0.113.9 2001:db8:99::9 192.168.77.1; do
+pub(crate) const TRAFFIC: &str = "for target in 203.0.113.9 2001:db8:99::9 192.168.77.1; do
   setsid ping -i 0.02 $target > /dev/null 2>&1 &
 done
 setsid bash -c 'while sleep 0.02; do echo x > /dev/udp/203.0.113.9/53; echo x > /dev/udp/2001:db8:99::9/443; done' > /dev/null 2>&1 &";
@@ -82,12 +82,12 @@ impl Internet {
         }
     }
 
-    fn watch(&self) {
+    pub(crate) fn watch(&self) {
         self.server.sh(WATCH);
     }
 
     /// Waits a while for packets in the clear, and counts those since the last time.
-    fn leaked(&self) -> u64 {
+    pub(crate) fn leaked(&self) -> u64 {
         std::thread::sleep(Duration::from_millis(500));
         let counter = self.server.sh("nft reset counter inet watch clear");
         let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
@@ -100,14 +100,38 @@ impl World {
         self.sh("nft list chain ip adit-gateway-wg0 between | grep -o 'oifname.*' | tr '\\n' ' '")
     }
 
-    fn reaches(&self, target: &str) {
+    pub(crate) fn reaches(&self, target: &str) {
         let ping = || self.side().sh(&format!("ping -c 1 -W 1 {target}"));
         command::until(Duration::from_secs(10), ping).unwrap();
     }
 
-    fn does_not_reach(&self, target: &str) {
+    pub(crate) fn does_not_reach(&self, target: &str) {
         let answered = self.side().sh(&format!("ping -c 2 -i 0.1 -W 0.3 {target}"));
         assert!(answered.is_err(), "{target} answers");
+    }
+
+    /// All tables but ours, without what they count.
+    pub(crate) fn rules_of_others(&self) -> String {
+        self.sh(
+            "nft list tables | grep -v ' adit-' | while read -r _ family name; do nft list table $family $name; done \
+             | sed 's/counter packets [0-9]* bytes [0-9]*/counter/'",
+        )
+    }
+
+    /// What the last command of ours said of chains that drop what a gateway forwards.
+    pub(crate) fn told_of_filters(&self) -> Vec<String> {
+        let errors = self.errors();
+        let lines = errors
+            .lines()
+            .filter(|line| line.starts_with("Warning: the nftables chain"));
+        lines.map(str::to_owned).collect()
+    }
+
+    /// Runs the commands that such warnings end with.
+    pub(crate) fn do_as_told(&self, warnings: &[String]) {
+        for warning in warnings {
+            self.sh(warning.split_once(" pass: ").unwrap().1);
+        }
     }
 
     /// Kills the engine, and its keeper, which would bring the tunnel up again.
@@ -377,18 +401,7 @@ fn a_gateway_tells_of_chains_that_drop_what_it_forwards_and_leaves_them_alone() 
     }
     let Some(net) = Internet::new() else { return };
     let server = &net.server;
-    let others = || {
-        server.sh(
-            "nft list tables | grep -v ' adit-' | while read -r _ family name; do nft list table $family $name; done",
-        )
-    };
-    let told = || {
-        let errors = server.errors();
-        let lines = errors
-            .lines()
-            .filter(|line| line.starts_with("Warning: the nftables chain"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    };
+    let (others, told) = (|| server.rules_of_others(), || server.told_of_filters());
     net.serve("Gateway = true");
     server.ok(Tool::Ours, "up wg0");
     assert_eq!(told(), [""; 0]);
@@ -423,9 +436,7 @@ fn a_gateway_tells_of_chains_that_drop_what_it_forwards_and_leaves_them_alone() 
     net.client.ok(Tool::Ours, "up wg0");
     net.client.reaches("10.9.0.1");
     net.client.does_not_reach("203.0.113.9");
-    for warning in warnings {
-        server.sh(warning.split_once(" pass: ").unwrap().1);
-    }
+    server.do_as_told(&warnings);
     net.reaches_the_host();
 }
 

@@ -30,6 +30,9 @@ const PACKAGES: [(&str, &str); 21] = [
     ("mmdebstrap", "mmdebstrap"),
 ];
 
+/// Of those the services would change the network of a machine that people use, so they are installed for CI only.
+const SERVICES: [(&str, &str); 3] = [("ufw", "ufw"), ("firewalld", "firewalld"), ("dockerd", "docker.io")];
+
 /// The kernel whose WireGuard the guest runs.
 const KERNEL: &str = "linux-image-6.12-cloud-amd64";
 
@@ -78,7 +81,9 @@ pub(crate) fn peers() -> PathBuf {
 }
 
 fn missing_packages() -> Vec<&'static str> {
-    let missing = PACKAGES.iter().filter(|(program, _)| needs::find(program).is_none());
+    let services = SERVICES.iter().filter(|_| needs::in_ci());
+    let wanted = PACKAGES.iter().chain(services);
+    let missing = wanted.filter(|(program, _)| needs::find(program).is_none());
     let mut names: Vec<&str> = missing.map(|(_, package)| *package).collect();
     names.dedup();
     if initramfs::cloud_kernel().is_err() {

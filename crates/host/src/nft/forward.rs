@@ -13,12 +13,25 @@ use super::message::{
 };
 use crate::Family;
 
-/// The one whose policy is to accept: its last rule rejects.
+/// The one of firewalld, whose policy is to accept: its last rule rejects.
 const FIREWALLD: (&str, &str) = ("firewalld", "filter_FORWARD");
 /// Those of iptables.
 const IPTABLES: (&str, &str) = ("filter", "FORWARD");
 /// Where Docker leaves room for rules of others, before its own.
-const DOCKER_USER: &str = "DOCKER-USER";
+const DOCKER: &str = "DOCKER-USER";
+/// Where ufw has the rules that people give it.
+const UFW: [&str; 2] = ["ufw-user-forward", "ufw6-user-forward"];
+
+/// Opens a zone of its own, which lets in what the default zone does, and forwards from there.
+const FIREWALLD_STEPS: [&str; 7] = [
+    "--new-zone=adit",
+    "--zone=adit --add-service=ssh",
+    "--zone=adit --add-interface=",
+    "--new-policy=adit-forward",
+    "--policy=adit-forward --add-ingress-zone=adit",
+    "--policy=adit-forward --add-egress-zone=ANY",
+    "--policy=adit-forward --set-target=ACCEPT",
+];
 
 /// A chain that drops forwarded packets unless one of its rules accepts them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +40,17 @@ pub struct ForwardFilter {
     family: Option<Family>,
     table: String,
     chain: String,
-    /// Whether Docker has a chain for rules of others in the table.
-    has_docker: bool,
+    owner: Owner,
+}
+
+/// By whose commands rules come into a chain, and stay there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Docker,
+    Firewalld,
+    Iptables,
+    Ufw,
+    Other,
 }
 
 impl ForwardFilter {
@@ -39,21 +61,26 @@ impl ForwardFilter {
 
     /// Returns how people let an interface pass.
     pub fn way_out(&self, interface: &str) -> String {
-        let place = (self.table.as_str(), self.chain.as_str());
-        if place == FIREWALLD {
-            return format!("firewall-cmd with a zone for {interface}, and a policy that forwards from and to it");
-        }
-        let iptables = match self.family.filter(|_| place == IPTABLES) {
-            Some(Family::V4) => Some("iptables"),
-            Some(Family::V6) => Some("ip6tables"),
-            None => None,
+        let program = match self.family {
+            Some(Family::V6) => "ip6tables",
+            _ => "iptables",
         };
-        let chain = if self.has_docker { DOCKER_USER } else { &self.chain };
-        let commands = ["i", "o"].map(|way| match iptables {
-            Some(program) => format!("{program} -I {chain} -{way} {interface} -j ACCEPT"),
-            None => format!("nft insert rule {self} {way}ifname {interface} accept"),
-        });
-        commands.join("; ")
+        let both = |command: &dyn Fn(&str) -> String| ["i", "o"].map(command).join("; ");
+        match self.owner {
+            Owner::Docker => both(&|way| format!("{program} -I {DOCKER} -{way} {interface} -j ACCEPT")),
+            Owner::Iptables => both(&|way| format!("{program} -I {} -{way} {interface} -j ACCEPT", self.chain)),
+            Owner::Ufw => ["in", "out"]
+                .map(|way| format!("ufw route allow {way} on {interface}"))
+                .join("; "),
+            Owner::Firewalld => {
+                let step = |step: &&str| {
+                    let what = if step.ends_with('=') { interface } else { "" };
+                    format!("firewall-cmd --permanent {step}{what}; ")
+                };
+                FIREWALLD_STEPS.iter().map(step).collect::<String>() + "firewall-cmd --reload"
+            }
+            Owner::Other => both(&|way| format!("nft insert rule {self} {way}ifname {interface} accept")),
+        }
     }
 }
 
@@ -71,12 +98,6 @@ impl fmt::Display for ForwardFilter {
 
 /// Returns those of all chains that drop forwarded packets, tables of ours left out.
 pub(super) fn filters(chains: &[Message]) -> Vec<ForwardFilter> {
-    let docker = chains
-        .iter()
-        .filter(|chain| text(chain, NFTA_CHAIN_NAME).as_deref() == Some(DOCKER_USER));
-    let docker: Vec<_> = docker
-        .map(|chain| (chain.family, text(chain, NFTA_CHAIN_TABLE)))
-        .collect();
     let filter = |chain: &Message| {
         let family = match chain.family {
             NFPROTO_INET => None,
@@ -85,15 +106,29 @@ pub(super) fn filters(chains: &[Message]) -> Vec<ForwardFilter> {
             _ => return None,
         };
         let (table, name) = (text(chain, NFTA_CHAIN_TABLE)?, text(chain, NFTA_CHAIN_NAME)?);
+        let beside = |names: &[&str]| {
+            chains.iter().any(|other| {
+                let is_named = || text(other, NFTA_CHAIN_NAME).is_some_and(|name| names.contains(&&*name));
+                other.family == chain.family && is_named() && text(other, NFTA_CHAIN_TABLE).as_ref() == Some(&table)
+            })
+        };
+        let owner = match (&*table, &*name) {
+            FIREWALLD => Owner::Firewalld,
+            IPTABLES if family.is_none() => Owner::Other,
+            IPTABLES if beside(&[DOCKER]) => Owner::Docker,
+            IPTABLES if beside(&UFW) => Owner::Ufw,
+            IPTABLES => Owner::Iptables,
+            _ => Owner::Other,
+        };
         let hook = read_attributes(&value(&chain.attributes, NFTA_CHAIN_HOOK)?).ok()?;
         let forwards = number(&hook, NFTA_HOOK_HOOKNUM) == Some(NF_INET_FORWARD);
-        let drops = number(&chain.attributes, NFTA_CHAIN_POLICY) == Some(NF_DROP) || (&*table, &*name) == FIREWALLD;
+        let drops = number(&chain.attributes, NFTA_CHAIN_POLICY) == Some(NF_DROP) || owner == Owner::Firewalld;
         let is_foreign = !table.starts_with(kill_switch::PURPOSE);
-        (forwards && drops && is_foreign).then(|| ForwardFilter {
+        (forwards && drops && is_foreign).then_some(ForwardFilter {
             family,
-            has_docker: docker.contains(&(chain.family, Some(table.clone()))),
             table,
             chain: name,
+            owner,
         })
     };
     chains.iter().filter_map(filter).collect()
@@ -153,7 +188,38 @@ mod tests {
             ["ip filter FORWARD", "inet mine pass", "inet firewalld filter_FORWARD"]
         );
         assert!(found[0].concerns(Family::V4) && !found[0].concerns(Family::V6) && found[1].concerns(Family::V6));
-        assert!(found[2].way_out("wg0").starts_with("firewall-cmd"));
+        assert!(
+            found[2]
+                .way_out("wg0")
+                .contains("firewall-cmd --permanent --zone=adit --add-interface=wg0; ")
+        );
+    }
+
+    #[test]
+    fn the_way_out_is_by_the_program_whose_chain_it_is() {
+        let way_out = |family, room, of| {
+            let chains = [
+                chain(family, "filter", "FORWARD", NF_INET_FORWARD, NF_DROP),
+                chain(of, "filter", room, 99, NF_DROP),
+            ];
+            filters(&chains)[0].way_out("wg0")
+        };
+        let plain = "iptables -I FORWARD -i wg0 -j ACCEPT; iptables -I FORWARD -o wg0 -j ACCEPT";
+        let ufw = "ufw route allow in on wg0; ufw route allow out on wg0";
+        for (family, room, of, expected) in [
+            (NFPROTO_IPV4, "x", NFPROTO_IPV4, plain.to_owned()),
+            (NFPROTO_IPV4, DOCKER, NFPROTO_IPV4, plain.replace("FORWARD", DOCKER)),
+            (
+                NFPROTO_IPV6,
+                DOCKER,
+                NFPROTO_IPV4,
+                plain.replace("iptables", "ip6tables"),
+            ),
+            (NFPROTO_IPV4, UFW[0], NFPROTO_IPV4, ufw.to_owned()),
+            (NFPROTO_IPV6, UFW[1], NFPROTO_IPV6, ufw.to_owned()),
+        ] {
+            assert_eq!(way_out(family, room, of), expected);
+        }
     }
 
     proptest! {

@@ -1,0 +1,183 @@
+//! `Gateway` and `KillSwitch` beside the firewalls that people have: ufw, firewalld and Docker, each run for real in a namespace.
+
+use std::time::Duration;
+
+use e2e::{command, needs};
+
+use super::firewall::{Internet, TRAFFIC};
+use super::world::{Tool, World};
+
+/// Waits until a command succeeds.
+const WAIT: &str =
+    "wait_until() { for _ in $(seq 200); do eval \"$1\" > /dev/null 2>&1 && return; sleep 0.1; done; exit 9; }\n";
+
+/// A machine on the internet, which the client reaches through the server.
+const HOST: [&str; 2] = ["203.0.113.9", "2001:db8:99::9"];
+
+struct Firewall {
+    /// What it needs to be run.
+    programs: &'static [&'static str],
+    /// Starts it as Debian delivers it, its files in folders of the test, and lets the port of the tunnel in.
+    start: &'static str,
+    /// As people do when they have changed something.
+    reload: &'static str,
+    /// Takes its rules away, and makes them again.
+    restart: &'static str,
+    /// The chains that drop what is forwarded.
+    chains: &'static [&'static str],
+}
+
+const UFW: Firewall = Firewall {
+    programs: &["ufw"],
+    start: "cp -a /etc/ufw /run/wireguard/ufw; mount --bind /run/wireguard/ufw /etc/ufw
+        ufw --force enable; ufw allow 51820/udp",
+    reload: "ufw reload",
+    restart: "ufw disable; ufw --force enable",
+    chains: &["ip filter FORWARD", "ip6 filter FORWARD"],
+};
+
+const FIREWALLD: Firewall = Firewall {
+    programs: &["firewalld", "firewall-cmd", "dbus-daemon"],
+    start: "cp -a /etc/firewalld /run/wireguard/firewalld; mount --bind /run/wireguard/firewalld /etc/firewalld
+        mkdir -p /run/dbus /var/log; mount -t tmpfs tmpfs /run/dbus; mount -t tmpfs tmpfs /var/log
+        setsid dbus-daemon --system --nofork --nopidfile > /dev/null 2>&1 &
+        wait_until '[ -S /run/dbus/system_bus_socket ]'
+        setsid firewalld --nofork --nopid > /dev/null 2>&1 & echo $! > /run/wireguard/firewalld.pid
+        wait_until 'firewall-cmd --state'
+        firewall-cmd --permanent --add-port=51820/udp; firewall-cmd --reload",
+    reload: "firewall-cmd --reload",
+    restart: "kill $(cat /run/wireguard/firewalld.pid)
+        wait_until '! firewall-cmd --state'
+        setsid firewalld --nofork --nopid > /dev/null 2>&1 & echo $! > /run/wireguard/firewalld.pid
+        wait_until 'firewall-cmd --state'",
+    chains: &["inet firewalld filter_FORWARD"],
+};
+
+/// Its rules are there before it says that it is.
+const DOCKERD: &str = "cd /run/wireguard/docker
+    setsid dockerd --data-root $PWD/data --exec-root $PWD/exec -p $PWD/pid -H unix://$PWD/socket > log 2>&1 &
+    wait_until 'grep \"completed initialization\" log'";
+
+const DOCKER: Firewall = Firewall {
+    programs: &["dockerd"],
+    start: "mount -t sysfs sysfs /sys; mount -t cgroup2 none /sys/fs/cgroup; mkdir /run/wireguard/docker; start_docker",
+    reload: "kill -HUP $(cat /run/wireguard/docker/pid)",
+    restart: "kill $(cat /run/wireguard/docker/pid); wait_until '! [ -e /run/wireguard/docker/pid ]'; start_docker",
+    chains: &["ip filter FORWARD"],
+};
+
+impl World {
+    /// Whether a machine answers that it has no such service: pings pass where nothing else does.
+    fn connects_to(&self, target: &str) -> bool {
+        self.sh(&format!("timeout 1 bash -c ': > /dev/tcp/{target}/9' 2>&1 || true"))
+            .contains("refused")
+    }
+}
+
+impl Firewall {
+    /// The networks around a client and a server; this firewall is not started yet.
+    fn network(&self) -> Option<Internet> {
+        needs::available(self.programs).then(Internet::new)?
+    }
+
+    /// Whether one of its chains drops what is forwarded to an address.
+    fn drops(&self, target: &str) -> bool {
+        let family = if target.contains(':') { "ip6 " } else { "ip " };
+        self.chains
+            .iter()
+            .any(|chain| chain.starts_with(family) || chain.starts_with("inet "))
+    }
+
+    fn sh(world: &World, lines: &str) {
+        world.sh(&format!("{WAIT}start_docker() {{ {DOCKERD}; }}\n{lines}"));
+    }
+
+    /// What is forwarded passes as soon as somebody does what the warning says, and then for good.
+    fn lets_a_gateway_forward(&self) {
+        let Some(net) = self.network() else { return };
+        let server = &net.server;
+        Self::sh(server, self.start);
+        let before = server.rules_of_others();
+        net.serve("Gateway = true");
+        server.ok(Tool::Ours, "up wg0");
+        let warnings = server.told_of_filters();
+        let chains = warnings
+            .iter()
+            .filter_map(|warning| warning.split(" chain ").nth(1)?.split(" drops").next());
+        assert_eq!(chains.collect::<Vec<_>>(), self.chains);
+        net.connect("");
+        net.client.ok(Tool::Ours, "up wg0");
+        net.client.reaches("10.9.0.1");
+        for target in HOST {
+            assert!(!net.client.connects_to(target) || !self.drops(target), "{target}");
+        }
+        assert_eq!(server.rules_of_others(), before);
+
+        server.do_as_told(&warnings);
+        let passes = || {
+            for target in HOST {
+                let connects = || net.client.connects_to(target).then_some(()).ok_or_else(String::new);
+                assert!(command::until(Duration::from_secs(5), connects).is_ok(), "{target}");
+            }
+        };
+        passes();
+        for again in [self.reload, self.restart] {
+            Self::sh(server, again);
+            passes();
+        }
+        server.ok(Tool::Ours, "reload wg0");
+        passes();
+        let before = server.rules_of_others();
+        server.ok(Tool::Ours, "down wg0");
+        assert_eq!(server.rules_of_others(), before);
+        assert!(!server.sh("nft list tables").contains("adit"));
+    }
+
+    /// Nothing leaves past a kill switch, whatever becomes of the rules of this firewall.
+    fn opens_no_kill_switch(&self) {
+        let Some(net) = self.network() else { return };
+        let client: &World = &net.client;
+        net.serve("Gateway = true");
+        net.server.ok(Tool::Ours, "up wg0");
+        net.watch();
+        Self::sh(client, self.start);
+        client.sh(TRAFFIC);
+        assert!(net.leaked() > 0);
+        net.connect("KillSwitch = true");
+        client.ok(Tool::Ours, "up wg0");
+        net.reaches_the_host();
+        net.leaked();
+        for again in [self.reload, self.restart] {
+            Self::sh(client, again);
+            assert_eq!(net.leaked(), 0, "{again}");
+            net.reaches_the_host();
+        }
+        client.ok(Tool::Ours, "down wg0");
+        assert!(net.leaked() > 0);
+    }
+}
+
+#[test]
+fn a_gateway_forwards_beside_ufw() {
+    UFW.lets_a_gateway_forward();
+}
+
+#[test]
+fn a_gateway_forwards_beside_firewalld() {
+    FIREWALLD.lets_a_gateway_forward();
+}
+
+#[test]
+fn a_gateway_forwards_beside_docker() {
+    DOCKER.lets_a_gateway_forward();
+}
+
+#[test]
+fn ufw_opens_no_kill_switch() {
+    UFW.opens_no_kill_switch();
+}
+
+#[test]
+fn firewalld_opens_no_kill_switch() {
+    FIREWALLD.opens_no_kill_switch();
+}
