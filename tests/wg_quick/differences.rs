@@ -251,6 +251,20 @@ fn an_up_that_was_taken_down_and_done_anew_meanwhile_leaves_the_new_one_alone() 
 }
 
 #[test]
+fn what_is_up_listens() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled("Address = 10.9.0.2/24\nListenPort = 51820"));
+    for _ in 0..5 {
+        world.ok(Tool::Ours, "up wg0");
+        for table in ["udp", "udp6"] {
+            let listens = world.sh(&format!("grep -c ':CA6C ' /proc/net/{table} || true"));
+            assert_ne!(listens, "0", "{table}");
+        }
+        world.ok(Tool::Ours, "down wg0");
+    }
+}
+
+#[test]
 fn the_same_name_is_another_tunnel_in_another_network_namespace() {
     let Some(world) = World::new() else { return };
     world.write(&filled("Address = 10.9.0.2/24\nDNS = 10.9.0.1"));

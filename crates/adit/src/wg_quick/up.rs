@@ -206,6 +206,8 @@ impl Up<'_> {
         let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
         let mtu = desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?;
         self.make(&[mtu, Item::Up], &mut host)?;
+        // Who asks an engine that is up makes sure that it listens.
+        let status = engine::status(self.interface)?;
         let dns = Dns::wanted(self.interface, self.quick)?;
         self.journal.set_dns(dns, self.quick.dns_required)?;
         self.make_routes(&status, &mut host)?;
