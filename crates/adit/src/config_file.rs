@@ -1,7 +1,8 @@
 //! Reading a configuration file, which may be a pipe, into memory that is wiped.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -17,6 +18,23 @@ pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut file = File::open(path)?;
     let expected = usize::try_from(file.metadata()?.len()).unwrap_or(MAX_LEN);
     all(&mut file, expected)
+}
+
+/// Refuses a file by whose mode others may do what they must not, with the way to mend it.
+///
+/// # Errors
+/// The text for people.
+pub(crate) fn refuse_mode(path: &Path, forbidden: u32, others: &str, mend: &str) -> Result<(), String> {
+    // Why there is none is told when it is read.
+    let Ok(data) = fs::metadata(path) else { return Ok(()) };
+    let mode = data.permissions().mode() & 0o7777;
+    if data.is_file() && mode & forbidden != 0 {
+        let path = path.display();
+        return Err(format!(
+            "`{path}' has mode {mode:04o}, by which {others}: chmod {mend} '{path}'"
+        ));
+    }
+    Ok(())
 }
 
 /// Reads all that comes, which is expected to be of some length.

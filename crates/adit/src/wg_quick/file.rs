@@ -60,18 +60,8 @@ impl File {
 
     /// Refuses a file that anybody can write: root is about to run the commands in it.
     pub(super) fn refuse_if_anybody_can_write(&self) -> Result<(), Failure> {
-        // Why there is none is told when it is read.
-        let Ok(data) = fs::metadata(&self.path) else {
-            return Ok(());
-        };
-        let mode = data.permissions().mode() & 0o7777;
-        if data.is_file() && mode & 0o002 != 0 {
-            let path = self.path.display();
-            return Err(Failure::new(format!(
-                "`{path}' has mode {mode:04o}, by which anybody can write commands that root runs: chmod o-w '{path}'"
-            )));
-        }
-        Ok(())
+        let refused = config_file::refuse_mode(&self.path, 0o002, "anybody can write commands that root runs", "o-w");
+        refused.map_err(Failure::new)
     }
 
     /// Reads the text.

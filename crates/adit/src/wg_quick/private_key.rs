@@ -1,9 +1,7 @@
 //! The private key of a tunnel whose file only says where it is: in another file, in a credential of systemd, or with a program.
 
 use std::env;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use conf::key_text::parse_base64;
 use conf::problem::At;
@@ -52,7 +50,8 @@ fn read(source: &KeySource, config: &File) -> Result<Zeroizing<Vec<u8>>, String>
         KeySource::Command(line) => return hooks::output(&config.interface, line).map_err(|failure| failure.message),
         KeySource::File(path) => {
             let path = config.path.with_file_name(path);
-            refuse_if_others_can(&path)?;
+            // As ssh does with its keys: of a file that others can read the key is known, in one that they can write it may be theirs.
+            config_file::refuse_mode(&path, 0o066, "others can read or write the key", "600")?;
             path
         }
         KeySource::Credential(name) => match env::var_os(CREDENTIALS) {
@@ -61,18 +60,4 @@ fn read(source: &KeySource, config: &File) -> Result<Zeroizing<Vec<u8>>, String>
         },
     };
     config_file::read(&path).map_err(|error| format!("cannot read `{}': {error}", path.display()))
-}
-
-/// As ssh does with its keys: of a file that others can read the key is known, in one that they can write it may be theirs.
-fn refuse_if_others_can(path: &Path) -> Result<(), String> {
-    // Why there is none is told when it is read.
-    let Ok(data) = fs::metadata(path) else { return Ok(()) };
-    let mode = data.permissions().mode() & 0o7777;
-    if data.is_file() && mode & 0o066 != 0 {
-        let path = path.display();
-        return Err(format!(
-            "`{path}' has mode {mode:04o}, by which others can read or write the key: chmod 600 '{path}'"
-        ));
-    }
-    Ok(())
 }
