@@ -231,6 +231,7 @@ fn commands_may_take_down_and_reload_their_own_tunnel() {
 #[test]
 fn an_up_that_was_taken_down_and_done_anew_meanwhile_leaves_the_new_one_alone() {
     let Some(world) = World::new() else { return };
+    // Its first peer is not to be the second one's.
     for (stage, end) in ["PreUp", "PostUp"]
         .into_iter()
         .flat_map(|stage| [(stage, "true"), (stage, "false")])
@@ -242,7 +243,10 @@ fn an_up_that_was_taken_down_and_done_anew_meanwhile_leaves_the_new_one_alone() 
         // While a command waits somebody corrects the file and brings the tunnel up by it.
         world.sh("cp /etc/wireguard/wg0.conf /run/wireguard/right");
         let again = "wg-quick down %i; cp /run/wireguard/right /etc/wireguard/wg0.conf; wg-quick up %i";
-        world.write(&filled(&format!("Address = 10.9.0.3/24\n{stage} = {again}; {end}")));
+        let peer = "[Peer]\nPublicKey = {B}\nAllowedIPs = 10.3.0.0/16";
+        world.write(&filled(&format!(
+            "Address = 10.9.0.3/24\n{stage} = {again}; {end}\n{peer}"
+        )));
         assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1), "{stage} {end}");
         assert_eq!(world.state(), wanted, "{stage} {end}");
         world.ok(Tool::Ours, "reload wg0");

@@ -475,6 +475,26 @@ fn what_somebody_flushed_is_noticed_and_made_again() {
 }
 
 #[test]
+fn an_up_that_fails_leaves_the_switch_as_it_was() {
+    let Some(world) = World::new() else { return };
+    let write = |lines: &str| {
+        world.write(&filled(&format!(
+            "Address = 10.9.0.2/24\n{lines}\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = 10.1.0.0/16\nEndpoint = localhost:5"
+        )));
+    };
+    let switch = || world.sh("for f in ip ip6; do nft list table $f adit-kill-switch-wg0; done");
+    write("KillSwitch = true");
+    world.ok(Tool::Ours, "up wg0");
+    let before = switch();
+    assert!(!before.contains("dport 53"));
+    world.kill_engine();
+    write("KillSwitch = lan\nPreUp = false");
+    assert!(!world.run(Tool::Ours, "up wg0").status.success());
+    assert_eq!(switch(), before);
+    world.ok(Tool::Ours, "down wg0");
+}
+
+#[test]
 fn a_reload_asks_no_name_server_past_the_switch_for_endpoints_that_are_known() {
     let Some(world) = World::new() else { return };
     world.sh("cp /etc/hosts /run/wireguard/hosts; echo 192.0.2.7 peer.invalid >> /run/wireguard/hosts; mount --bind /run/wireguard/hosts /etc/hosts");

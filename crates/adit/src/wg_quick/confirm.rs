@@ -70,7 +70,7 @@ impl Pending {
         let Self { before, seconds, .. } = self;
         let interface = before.interface();
         say(format_args!(
-            "Run `adit confirm {interface}' within {seconds} s, or everything goes back to what it was."
+            "Run `adit confirm {interface}' within {seconds} s, or everything but the file goes back to what it was."
         ));
     }
 }
@@ -101,7 +101,7 @@ pub(super) fn revert(interface: &str, id: &str) -> Outcome {
             let _lock = journal::lock()?;
             let Some(pending) = waiting()? else { return Ok(()) };
             if let Some(present) = Journal::read(interface)?.filter(|present| present.complete)
-                && engine::exists(interface)?
+                && engine::must_exist(interface).is_ok()
             {
                 let back = pending.go_back(&present);
                 pending.remove()?;

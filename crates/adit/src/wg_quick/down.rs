@@ -107,7 +107,12 @@ fn delete_link(interface: &str) -> Result<(), Error> {
         index => index?,
     };
     say(format_args!("[#] ip link delete dev {interface}"));
-    link::delete(&mut netlink, index)
+    let engine = engine::handle(interface);
+    link::delete(&mut netlink, index)?;
+    if let Some(engine) = engine {
+        engine::wait_for_end(&engine);
+    }
+    Ok(())
 }
 
 /// Returns what the stock tool made around an interface; commands and servers are those that the file names now.

@@ -2,13 +2,16 @@
 
 use std::env;
 use std::io::PipeReader;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use conf::quick::Backend;
 use conf::uapi::{DeviceStatus, SetRequest};
 use host::{Netlink, link, wireguard};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::journal::Lock;
 use super::{Failure, say};
@@ -16,6 +19,9 @@ use crate::aditd;
 
 /// Names another engine than ours.
 const ENGINE: &str = "WG_QUICK_USERSPACE_IMPLEMENTATION";
+
+/// How long an engine may take to end.
+const LAST_MOMENTS: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Makes an interface. Returns, of an engine of ours, the end of a pipe: the other goes with the engine, which says there that it ends by
 /// itself.
@@ -76,6 +82,18 @@ pub(super) fn status(interface: &str) -> Result<DeviceStatus, Failure> {
 pub(super) fn change(interface: &str, request: &SetRequest) -> Result<(), Failure> {
     let changed = wireguard::open(interface).and_then(|mut device| device.change(request));
     changed.map_err(|error| Failure::new(format!("cannot configure {interface}: {error}")))
+}
+
+/// Returns a handle of the engine that runs an interface, if one does.
+pub(super) fn handle(interface: &str) -> Option<OwnedFd> {
+    let process = wireguard::process(interface).ok().flatten()?;
+    let process = Pid::from_raw(i32::try_from(process).ok()?)?;
+    pidfd_open(process, PidfdFlags::empty()).ok()
+}
+
+/// Waits a while for an engine whose interface is gone: until it ends it has its port, which the next one may want.
+pub(super) fn wait_for_end(engine: &OwnedFd) {
+    let _ = poll(&mut [PollFd::new(engine, PollFlags::IN)], Some(&LAST_MOMENTS));
 }
 
 /// Starts an engine, which goes to the background once the interface is there.

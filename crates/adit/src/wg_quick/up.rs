@@ -57,6 +57,10 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     if engine::exists(interface)? {
         return Err(Failure::new(format!("`{interface}' already exists")));
     }
+    if keeper.is_none() {
+        // What somebody brings up is what the file says now.
+        confirm::forget(interface)?;
+    }
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
     let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
     desired::check_mark(&config, &quick, &mut Netlink::open()?)?;
@@ -113,11 +117,14 @@ fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
         return Ok(());
     }
     down::undo(journal.interface(), &journal, held, &lock)?;
+    if let Some(held) = held {
+        // This one may have let more pass, such as questions to name servers.
+        journal.make(&Item::KillSwitch(held), &mut Host::open(journal.interface())?)?;
+    }
     journal.post_down.clear();
     if held.is_some() || journal.keeper.is_some() {
         journal.end(held)
     } else {
-        confirm::forget(journal.interface())?;
         journal.remove()
     }
 }
@@ -210,6 +217,7 @@ impl Up<'_> {
         // Who asks an engine that is up makes sure that it listens.
         let status = engine::status(self.interface)?;
         let dns = Dns::wanted(self.interface, self.quick)?;
+        self.check_current()?;
         self.journal.set_dns(dns, self.quick.dns_required)?;
         self.make_routes(&status, &mut host)?;
         hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
@@ -229,12 +237,14 @@ impl Up<'_> {
         if let Some(exceptions) = self.switch {
             request.fwmark = Some(exceptions.fwmark);
         }
+        self.check_current()?;
         change(self.interface, &request)?;
         Ok(unknown)
     }
 
     fn make_routes(&mut self, status: &DeviceStatus, host: &mut Host) -> Outcome {
         let _lock = journal::lock()?;
+        self.check_current()?;
         let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
         let routes = desired::routes(self.quick, self.journal, allowed, status.fwmark, host)?;
         if let Some(mark) = routes.new_mark {
@@ -246,15 +256,21 @@ impl Up<'_> {
     }
 
     fn make(&mut self, items: &[Item], host: &mut Host) -> Outcome {
-        if !self.journal.is_current()? {
-            return Err(taken_down(self.interface));
-        }
+        self.check_current()?;
         self.journal.expect(items)?;
         for item in items {
             self.check_signals()?;
             self.journal.make(item, host)?;
         }
         Ok(())
+    }
+
+    /// Somebody may have taken the tunnel down, and brought it up anew: that is not to be touched.
+    fn check_current(&self) -> Outcome {
+        match self.journal.is_current()? {
+            true => Ok(()),
+            false => Err(taken_down(self.interface)),
+        }
     }
 
     fn check_signals(&self) -> Outcome {
