@@ -21,7 +21,7 @@ use crate::aditd;
 const ENGINE: &str = "WG_QUICK_USERSPACE_IMPLEMENTATION";
 
 /// How long an engine may take to end.
-const LAST_MOMENTS: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const LAST_MOMENTS: Timespec = Timespec { tv_sec: 3, tv_nsec: 0 };
 
 /// Makes an interface. Returns, of an engine of ours, the end of a pipe: the other goes with the engine, which says there that it ends by
 /// itself.
