@@ -112,10 +112,19 @@ impl World {
 
     /// All tables but ours, without what they count.
     pub(crate) fn rules_of_others(&self) -> String {
-        self.sh(
-            "nft list tables | grep -v ' adit-' | while read -r _ family name; do nft list table $family $name; done \
-             | sed 's/counter packets [0-9]* bytes [0-9]*/counter/'",
-        )
+        self.rules("-v")
+    }
+
+    /// Ours.
+    pub(crate) fn own_rules(&self) -> String {
+        self.rules("")
+    }
+
+    fn rules(&self, option: &str) -> String {
+        self.sh(&format!(
+            "nft list tables | grep -E {option} ' (adit|wg-quick)-' | while read -r _ family name; do nft list table $family $name; done \
+             | sed 's/counter packets [0-9]* bytes [0-9]*/counter/'"
+        ))
     }
 
     /// What the last command of ours said of chains that drop what a gateway forwards.

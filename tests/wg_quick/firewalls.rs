@@ -38,8 +38,7 @@ const UFW: Firewall = Firewall {
 
 const FIREWALLD: Firewall = Firewall {
     programs: &["firewalld", "firewall-cmd", "dbus-daemon"],
-    start: "cp -a /etc/firewalld /run/wireguard/firewalld; mount --bind /run/wireguard/firewalld /etc/firewalld
-        mkdir -p /run/dbus /var/log; mount -t tmpfs tmpfs /run/dbus; mount -t tmpfs tmpfs /var/log
+    start: "for folder in /etc/firewalld /run/firewalld /run/dbus /var/log; do mkdir -p $folder; mount -t tmpfs tmpfs $folder; done
         setsid dbus-daemon --system --nofork --nopidfile > /dev/null 2>&1 &
         wait_until '[ -S /run/dbus/system_bus_socket ]'
         setsid firewalld --nofork --nopid > /dev/null 2>&1 & echo $! > /run/wireguard/firewalld.pid
@@ -60,7 +59,9 @@ const DOCKERD: &str = "cd /run/wireguard/docker
 
 const DOCKER: Firewall = Firewall {
     programs: &["dockerd"],
-    start: "mount -t sysfs sysfs /sys; mount -t cgroup2 none /sys/fs/cgroup; mkdir /run/wireguard/docker; start_docker",
+    start: "mount -t sysfs sysfs /sys; mount -t cgroup2 none /sys/fs/cgroup
+        for folder in /etc/docker /run/docker; do mkdir -p $folder; mount -t tmpfs tmpfs $folder; done
+        mkdir /run/wireguard/docker; start_docker",
     reload: "kill -HUP $(cat /run/wireguard/docker/pid)",
     restart: "kill $(cat /run/wireguard/docker/pid); wait_until '! [ -e /run/wireguard/docker/pid ]'; start_docker",
     chains: &["ip filter FORWARD"],
@@ -97,9 +98,11 @@ impl Firewall {
         let Some(net) = self.network() else { return };
         let server = &net.server;
         Self::sh(server, self.start);
-        let before = server.rules_of_others();
+        let forwarding = || server.sh("cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding");
+        let (before, forwarded) = (server.rules_of_others(), forwarding());
         net.serve("Gateway = true");
         server.ok(Tool::Ours, "up wg0");
+        let ours = server.own_rules();
         let warnings = server.told_of_filters();
         let chains = warnings
             .iter()
@@ -123,6 +126,7 @@ impl Firewall {
         passes();
         for again in [self.reload, self.restart] {
             Self::sh(server, again);
+            assert_eq!(server.own_rules(), ours, "{again}");
             passes();
         }
         server.ok(Tool::Ours, "reload wg0");
@@ -130,7 +134,7 @@ impl Firewall {
         let before = server.rules_of_others();
         server.ok(Tool::Ours, "down wg0");
         assert_eq!(server.rules_of_others(), before);
-        assert!(!server.sh("nft list tables").contains("adit"));
+        assert_eq!((server.own_rules(), forwarding()), (String::new(), forwarded));
     }
 
     /// Nothing leaves past a kill switch, whatever becomes of the rules of this firewall.
@@ -146,10 +150,12 @@ impl Firewall {
         net.connect("KillSwitch = true");
         client.ok(Tool::Ours, "up wg0");
         net.reaches_the_host();
+        let ours = client.own_rules();
         net.leaked();
         for again in [self.reload, self.restart] {
             Self::sh(client, again);
             assert_eq!(net.leaked(), 0, "{again}");
+            assert_eq!(client.own_rules(), ours, "{again}");
             net.reaches_the_host();
         }
         client.ok(Tool::Ours, "down wg0");
