@@ -22,7 +22,7 @@ const DOCKER: &str = "DOCKER-USER";
 /// Where ufw has the rules that people give it.
 const UFW: [&str; 2] = ["ufw-user-forward", "ufw6-user-forward"];
 
-/// Opens a zone of its own, which lets in what the default zone does, and forwards from there.
+/// A zone of its own, which lets in SSH, and forwards what comes from there.
 const FIREWALLD_STEPS: [&str; 7] = [
     "--new-zone=adit",
     "--zone=adit --add-service=ssh",
