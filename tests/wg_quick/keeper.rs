@@ -10,22 +10,13 @@ use super::firewall::Internet;
 use super::world::{Tool, World};
 
 /// Longer than a keeper waits before it first tries.
-const AGAIN: Duration = Duration::from_millis(1800);
+pub(super) const AGAIN: Duration = Duration::from_millis(1800);
 
-const FILE: &str = "Address = 10.9.0.2/24";
+pub(super) const FILE: &str = "Address = 10.9.0.2/24";
 
 impl World {
-    /// The processes of ours whose command line begins so.
-    fn running(&self, program: &str) -> Vec<u32> {
-        let is = |pid: &u32| {
-            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.replace('\0', " ").starts_with(program)
-        };
-        self.engines().into_iter().filter(is).collect()
-    }
-
     /// Kills the engine, and leaves its keeper alone.
-    fn kill_engine_only(&self) {
+    pub(super) fn kill_engine_only(&self) {
         let engines = self.running("aditd wg0");
         assert_eq!(engines.len(), 1);
         e2e::side::end(engines[0], Signal::KILL);
@@ -35,7 +26,7 @@ impl World {
     }
 
     /// Waits until as many engines run, and as many keepers.
-    fn runs(&self, number: usize) {
+    pub(super) fn runs(&self, number: usize) {
         self.becomes(&format!("{number} {number}"), |world| {
             let [engines, keepers] = ["aditd wg0", "wg-quick keep"].map(|program| world.running(program).len());
             format!("{engines} {keepers}")
@@ -43,7 +34,7 @@ impl World {
     }
 
     /// Nothing of ours runs, nor begins to.
-    fn rests(&self) {
+    pub(super) fn rests(&self) {
         self.becomes("[]", |world| format!("{:?}", world.engines()));
         sleep(AGAIN);
         assert!(self.engines().is_empty());
@@ -94,45 +85,6 @@ fn a_killed_engine_comes_back_with_all_around_it() {
     client.rests();
     client.sh("rm /run/wireguard/log");
     assert_eq!(client.settled(), before);
-}
-
-#[test]
-fn a_change_that_nobody_confirmed_goes_back_also_after_a_new_start() {
-    let Some(world) = World::new() else { return };
-    world.write(&filled(FILE));
-    world.ok(Tool::Ours, "up wg0 --backend adit");
-    world.runs(1);
-    let before = world.state();
-    let change = || {
-        world.write(&filled(
-            "Address = 10.9.0.2/24, 10.9.1.2/24\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.9.1.0/24",
-        ));
-        world.ok(Tool::Ours, "apply wg0 --confirm 3s");
-    };
-    change();
-    let changed = world.state();
-    world.kill_engine_only();
-    world.becomes(&before, World::state);
-    // The keeper of the new engine is so still.
-    world.runs(1);
-    world.kill_engine_only();
-    world.becomes(&changed, World::state);
-    world.write(&filled(FILE));
-    world.ok(Tool::Ours, "reload wg0");
-    assert_eq!(world.state(), before);
-    // It waits until the tunnel is there again.
-    world.runs(1);
-    change();
-    world.write("nonsense");
-    world.kill_engine_only();
-    sleep(2 * AGAIN);
-    world.write(&filled(FILE));
-    world.becomes(&before, World::state);
-    world.becomes("", |world| {
-        world.sh("ls /run/adit/*/*~before.json 2> /dev/null || true")
-    });
-    world.ok(Tool::Ours, "down wg0");
-    world.rests();
 }
 
 #[test]

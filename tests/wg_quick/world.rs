@@ -111,6 +111,15 @@ impl World {
         all
     }
 
+    /// The processes of ours whose command line begins so.
+    pub(crate) fn running(&self, program: &str) -> Vec<u32> {
+        let is = |pid: &u32| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.replace('\0', " ").starts_with(program)
+        };
+        self.engines().into_iter().filter(is).collect()
+    }
+
     /// Runs `wg-quick` with words.
     pub(crate) fn run(&self, tool: Tool, words: &str) -> Output {
         self.command(tool, words).output().unwrap()

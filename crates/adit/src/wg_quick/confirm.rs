@@ -1,14 +1,16 @@
 //! `adit apply --confirm` and `adit confirm`: a change that nobody confirms goes back by itself, also when the shell that made it is gone.
 //!
-//! What was before lies in memory-backed `/run`; a process of its own waits for the time to pass.
+//! What was before lies in memory-backed `/run`; a process of its own waits for the time to pass. It holds a lock on that file, so that others
+//! see whether it is there still.
 
+use std::fs;
 use std::process::Stdio;
-use std::thread;
 use std::time::Duration;
 
 use conf::uapi::{self, DeviceStatus};
 use host::wireguard::zone_index;
 use serde::{Deserialize, Serialize};
+use sys::clock;
 use zeroize::Zeroizing;
 
 use super::background::Patience;
@@ -20,7 +22,8 @@ use super::{Failure, Outcome, background, engine, iptables, reload, say};
 pub(super) struct Pending {
     /// Tells it from later ones.
     id: u128,
-    seconds: u64,
+    /// When it goes back, in nanoseconds since boot.
+    until: u64,
     before: Journal,
     /// Keys and peers before, as an answer of the control socket.
     device: Zeroizing<String>,
@@ -33,7 +36,7 @@ impl Pending {
         let answer = uapi::get_answer(live);
         let pending = Self {
             id: background::number(),
-            seconds: time.as_secs(),
+            until: clock::boottime_nanos().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
             before,
             device: Zeroizing::new(String::from_utf8_lossy(&answer).into_owned()),
         };
@@ -53,6 +56,7 @@ impl Pending {
         journal::remove(&name(self.before.interface()))
     }
 
+    /// Starts the process that waits.
     fn watch(&self) -> Outcome {
         let words = ["revert", self.before.interface(), &self.id.to_string()];
         let started = background::start(words, Stdio::null());
@@ -65,14 +69,19 @@ impl Pending {
         reload::go_back(present, self.before.clone(), &past)
     }
 
-    /// Tells people what to do.
-    pub(super) fn ask(&self) {
-        let Self { before, seconds, .. } = self;
-        let interface = before.interface();
-        say(format_args!(
-            "Run `adit confirm {interface}' within {seconds} s, or everything but the file goes back to what it was."
-        ));
+    /// Tells whether the process that waits is there.
+    fn is_watched(&self) -> Result<bool, Failure> {
+        let file = journal::open(&name(self.before.interface()))?;
+        Ok(file.is_none_or(|file| file.try_lock().is_err()))
     }
+}
+
+/// Tells people what to do.
+pub(super) fn ask(interface: &str, time: Duration) {
+    say(format_args!(
+        "Run `adit confirm {interface}' within {} s, or everything but the file goes back to what it was.",
+        time.as_secs()
+    ));
 }
 
 /// Keeps the change that waits.
@@ -90,12 +99,20 @@ pub(super) fn confirm(interface: &str) -> Outcome {
 }
 
 /// Waits, and goes back if the change of that number still waits then. While the tunnel is not up, because its engine was killed, it
-/// waits on: by the file it comes up with the change.
+/// waits on: by the file it comes up with the change. What cannot go back is tried again for about two minutes.
 pub(super) fn revert(interface: &str, id: &str) -> Outcome {
+    // Where memory is short others are to be killed: there may be no other way in.
+    let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+    let Some(watched) = journal::open(&name(interface))? else {
+        return Ok(());
+    };
+    let locked = watched.lock();
+    locked.map_err(|error| Failure::new(format!("cannot wait for the change of `{interface}': {error}")))?;
     let waiting = || Ok::<_, Failure>(Pending::read(interface)?.filter(|pending| pending.id.to_string() == id));
     let Some(pending) = waiting()? else { return Ok(()) };
-    thread::sleep(Duration::from_secs(pending.seconds));
+    clock::sleep_until(pending.until);
     let mut patience = Patience::new();
+    let mut tries = 1..=7;
     loop {
         {
             let _lock = journal::lock()?;
@@ -104,8 +121,10 @@ pub(super) fn revert(interface: &str, id: &str) -> Outcome {
                 && engine::must_exist(interface).is_ok()
             {
                 let back = pending.go_back(&present);
-                pending.remove()?;
-                return back;
+                if back.is_ok() || tries.next().is_none() {
+                    pending.remove()?;
+                    return back;
+                }
             }
         }
         patience.wait();
@@ -114,13 +133,16 @@ pub(super) fn revert(interface: &str, id: &str) -> Outcome {
 
 /// A change on top of one that may go back could not go back itself.
 pub(super) fn refuse_while_pending(interface: &str) -> Outcome {
-    match Pending::read(interface)? {
-        Some(_) => {
-            let why = "another change waits to be confirmed";
-            Err(Failure::new(format!("{why}: run `adit confirm {interface}', or wait")))
-        }
-        None => Ok(()),
+    let Some(pending) = Pending::read(interface)? else {
+        return Ok(());
+    };
+    if !pending.is_watched()? {
+        // Somebody killed it.
+        pending.watch()?;
     }
+    Err(Failure::new(format!(
+        "another change waits to be confirmed: run `adit confirm {interface}', or wait"
+    )))
 }
 
 /// Forgets a change that waits: the interface goes.

@@ -352,6 +352,15 @@ pub(super) fn read<T: DeserializeOwned>(name: &str) -> Result<Option<T>, Failure
     Ok(Some(value))
 }
 
+/// Opens the file of a value, if there is one.
+pub(super) fn open(name: &str) -> Result<Option<File>, Failure> {
+    let path = path(name)?;
+    match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        file => file.map(Some).map_err(|error| failure("open", &path, &error)),
+    }
+}
+
 /// Writes a value in place of the one before, or leaves that.
 pub(super) fn write(name: &str, value: &impl Serialize) -> Result<(), Failure> {
     let path = path(name)?;

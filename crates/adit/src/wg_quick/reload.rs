@@ -113,8 +113,8 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
         say(format_args!("Warning: {}", failure.message));
         names::close_kill_switch(&file.interface)?;
     }
-    if let Some(pending) = pending {
-        pending.ask();
+    if let Some(time) = confirm {
+        confirm::ask(&file.interface, time);
     }
     Ok(())
 }

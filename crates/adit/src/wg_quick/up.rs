@@ -57,7 +57,9 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     if engine::exists(interface)? {
         return Err(Failure::new(format!("`{interface}' already exists")));
     }
-    if keeper.is_none() {
+    // Its keeper does, or systemd, of whose tunnels nothing is left after a stop.
+    let comes_back = left.is_some() && (keeper.is_some() || !keeper::is_wanted());
+    if !comes_back {
         // What somebody brings up is what the file says now.
         confirm::forget(interface)?;
     }
@@ -82,7 +84,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         switch: None,
     };
     let created = up
-        .close(&config)
+        .close(&config, &lock)
         .and_then(|()| engine::create(interface, backend, &lock));
     drop(lock);
     let engine = match created.and_then(|engine| up.run(config).map(|()| engine)) {
@@ -188,13 +190,13 @@ struct Up<'a> {
 
 impl Up<'_> {
     /// Puts the kill switch in place, before there is an interface.
-    fn close(&mut self, config: &Config) -> Outcome {
+    fn close(&mut self, config: &Config, lock: &Lock) -> Outcome {
         let mut host = Host::open(self.interface)?;
         let fwmark = config.fwmark.map_or(0, |mark| mark.value);
         let unknown = !config.names().is_empty();
         self.switch = desired::kill_switch(self.quick, self.journal, fwmark, unknown, host.netlink())?;
         match self.switch {
-            Some(exceptions) => self.make(&[Item::KillSwitch(exceptions)], &mut host),
+            Some(exceptions) => self.make(&[Item::KillSwitch(exceptions)], &mut host, lock),
             None => Ok(()),
         }
     }
@@ -204,21 +206,13 @@ impl Up<'_> {
         let unknown = self.configure(config)?;
         let mut host = Host::open(self.interface)?;
         if let Some(exceptions) = self.switch.filter(|exceptions| exceptions.name_servers && !unknown) {
-            let _lock = journal::lock()?;
-            self.make(&[Item::KillSwitch(exceptions.closed())], &mut host)?;
+            let lock = self.lock()?;
+            self.make(&[Item::KillSwitch(exceptions.closed())], &mut host, &lock)?;
         }
-        let addresses: Vec<Item> = desired::addresses(self.quick).collect();
-        self.make(&addresses, &mut host)?;
-        // A command may have changed what the file says.
-        let status = status(self.interface)?;
-        let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
-        let mtu = desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?;
-        self.make(&[mtu, Item::Up], &mut host)?;
+        self.make_link(&mut host)?;
         // Who asks an engine that is up makes sure that it listens.
         let status = engine::status(self.interface)?;
-        let dns = Dns::wanted(self.interface, self.quick)?;
-        self.check_current()?;
-        self.journal.set_dns(dns, self.quick.dns_required)?;
+        self.set_dns()?;
         self.make_routes(&status, &mut host)?;
         hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
         if unknown {
@@ -237,26 +231,41 @@ impl Up<'_> {
         if let Some(exceptions) = self.switch {
             request.fwmark = Some(exceptions.fwmark);
         }
-        self.check_current()?;
+        let _lock = self.lock()?;
         change(self.interface, &request)?;
         Ok(unknown)
     }
 
+    fn make_link(&mut self, host: &mut Host) -> Outcome {
+        let lock = self.lock()?;
+        let addresses: Vec<Item> = desired::addresses(self.quick).collect();
+        self.make(&addresses, host, &lock)?;
+        // A command may have changed what the file says.
+        let status = status(self.interface)?;
+        let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
+        let mtu = desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?;
+        self.make(&[mtu, Item::Up], host, &lock)
+    }
+
+    fn set_dns(&mut self) -> Outcome {
+        let _lock = self.lock()?;
+        let dns = Dns::wanted(self.interface, self.quick)?;
+        self.journal.set_dns(dns, self.quick.dns_required)
+    }
+
     fn make_routes(&mut self, status: &DeviceStatus, host: &mut Host) -> Outcome {
-        let _lock = journal::lock()?;
-        self.check_current()?;
+        let lock = self.lock()?;
         let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
         let routes = desired::routes(self.quick, self.journal, allowed, status.fwmark, host)?;
         if let Some(mark) = routes.new_mark {
             self.set_fwmark(mark)?;
         }
-        self.make(&routes.items, host)?;
+        self.make(&routes.items, host, &lock)?;
         let gateway = desired::gateway(self.quick, self.journal, host.netlink())?;
-        self.make(&gateway, host)
+        self.make(&gateway, host, &lock)
     }
 
-    fn make(&mut self, items: &[Item], host: &mut Host) -> Outcome {
-        self.check_current()?;
+    fn make(&mut self, items: &[Item], host: &mut Host, _lock: &Lock) -> Outcome {
         self.journal.expect(items)?;
         for item in items {
             self.check_signals()?;
@@ -265,10 +274,11 @@ impl Up<'_> {
         Ok(())
     }
 
-    /// Somebody may have taken the tunnel down, and brought it up anew: that is not to be touched.
-    fn check_current(&self) -> Outcome {
+    /// Locks out others while something is made. Before, one may have taken the tunnel down, and brought it up anew: that is not to be touched.
+    fn lock(&self) -> Result<Lock, Failure> {
+        let lock = journal::lock()?;
         match self.journal.is_current()? {
-            true => Ok(()),
+            true => Ok(lock),
             false => Err(taken_down(self.interface)),
         }
     }
