@@ -10,6 +10,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -18,6 +19,9 @@ use crate::{Result, command};
 
 const HOLD: &str =
     "mkdir -p /run/wireguard && mount -t tmpfs tmpfs /run/wireguard && ip link set lo up && echo ready && exec cat";
+
+/// How long killed processes may take to end.
+const LAST_MOMENTS: Duration = Duration::from_secs(10);
 
 /// One machine of the test; dropping it ends every process that runs in it.
 #[derive(Debug)]
@@ -121,9 +125,14 @@ impl Side {
 
 impl Drop for Side {
     fn drop(&mut self) {
-        for pid in self.processes() {
-            end(pid, Signal::KILL);
-        }
+        // One that ends may just have started another.
+        let _ = command::until(LAST_MOMENTS, || match self.processes().as_slice() {
+            [] => Ok(()),
+            left => {
+                left.iter().for_each(|pid| end(*pid, Signal::KILL));
+                Err(format!("{left:?} are left"))
+            }
+        });
         drop(self.holder.stdin.take());
         let _ = self.holder.kill();
         let _ = self.holder.wait();
