@@ -511,7 +511,8 @@ fn a_reload_asks_no_name_server_past_the_switch_for_endpoints_that_are_known() {
         "Address = 10.9.0.2/24\nKillSwitch = true\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0\nEndpoint = peer.invalid:5\n",
     ));
     world.ok(Tool::Ours, "up wg0");
-    world.sh("umount /etc/hosts");
+    // A name server that refuses at once, with the switch or without it.
+    world.sh("umount /etc/hosts; echo nameserver 127.0.0.1 > /run/wireguard/resolv.conf; mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
     assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
     world.ok(Tool::Ours, "reload wg0");
     assert_eq!(world.sh("nft list ruleset | grep -c 'dport 53' || true"), "0");
