@@ -110,3 +110,83 @@ fn a_kernel_parameter_that_others_need_stays() {
     world.ok(Tool::Ours, "down wg1");
     assert_eq!(mark(&world), "1");
 }
+
+/// What is around a default route by policy.
+fn policy(world: &World) -> String {
+    world.sh("for v in 4 6; do ip -$v rule; ip -$v route show table all dev wg0 default; done; nft list tables")
+}
+
+#[test]
+fn a_default_route_goes_also_where_the_file_wants_none_any_more() {
+    let Some(world) = World::new() else { return };
+    let nothing = world.state();
+    let full = "[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0, 10.1.0.0/16";
+    let part = "[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16";
+    let syncconf = "wg syncconf wg0 /run/wireguard/stripped";
+    let no_mark = format!("{syncconf}; wg set wg0 fwmark 0");
+    let other_mark = format!("{syncconf}; wg set wg0 fwmark 7");
+    let edits = [
+        ("Table = off\n", full, "true"),
+        ("Table = off\n", part, syncconf),
+        ("", part, "true"),
+        ("", part, &no_mark),
+        ("", part, &other_mark),
+        ("", part, "nft delete table ip6 wg-quick-wg0"),
+        ("", part, "ip route flush table 51820; ip -6 route flush table 51820"),
+    ];
+    for (table, peer, live) in edits {
+        for commands in ["adopt;down", "adopt;reload;down", "down"] {
+            let address = "Address = 10.9.0.2/24, fd09::2/64\n";
+            world.write(&filled(&format!("{address}{full}")));
+            world.ok(Tool::Stock, "up wg0");
+            world.write(&filled(&format!("{address}{table}{peer}")));
+            world.sh("wg-quick strip wg0 > /run/wireguard/stripped");
+            world.sh(live);
+            let stock = world.state();
+            let case = format!("{table}{peer} {live} {commands}");
+            for command in commands.split(';') {
+                world.ok(Tool::Ours, &format!("{command} wg0"));
+                match command {
+                    "adopt" => assert_eq!(world.state(), stock, "{case}"),
+                    "reload" => {
+                        let left = policy(&world);
+                        assert!(!left.contains("51820") && !left.contains("wg-quick"), "{case}: {left}");
+                        assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+                    }
+                    _ => assert_eq!(world.settled(), nothing, "{case}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_change_that_takes_an_old_default_route_away_goes_back() {
+    let Some(world) = World::new() else { return };
+    let file = "Address = 10.9.0.2/24, fd09::2/64\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0";
+    world.write(&filled(file));
+    world.ok(Tool::Stock, "up wg0");
+    world.write(&filled(&format!("Table = off\n{file}")));
+    world.ok(Tool::Ours, "adopt wg0");
+    let before = world.state();
+    world.ok(Tool::Ours, "apply wg0 --confirm 1s");
+    assert_ne!(world.state(), before);
+    world.becomes(&before, World::state);
+    world.ok(Tool::Ours, "down wg0");
+}
+
+#[test]
+fn rules_of_commands_stay_as_they_are() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(
+        "Address = 10.9.0.2/24\nTable = off\nFwMark = 77\nPostUp = ip rule add table main suppress_prefixlength 0; ip rule add not fwmark 77 table 77; ip route add default dev wg0 table 77\n\
+         [Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0",
+    ));
+    world.ok(Tool::Stock, "up wg0");
+    let before = policy(&world);
+    world.ok(Tool::Ours, "adopt wg0");
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(policy(&world), before);
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.sh("ip rule | grep -c 'suppress_prefixlength\\|lookup 77'"), "2");
+}

@@ -183,10 +183,93 @@ fn where_it_cannot_be_read_down_and_adopt_warn_and_reload_tries_again() {
     let nothing = world.settled();
     world.ok(Tool::Stock, "up wg0");
     wrap(&world, "save", "exit 4");
-    warns("down wg0");
+    assert!(!world.run(Tool::Ours, "down wg0").status.success());
+    let comment =
+        "iptables-save failed: exit status: 4: rules of iptables with the comment \"wg-quick(8) rule for wg0\"";
+    assert!(world.errors().contains(comment), "{}", world.errors());
     let left = world.sh("ip link show wg0 2>&1; nft list tables | grep wg0; true");
     assert_eq!(left, "Device \"wg0\" does not exist.");
-    assert_ne!(world.settled(), nothing);
+    world.sh("rm /run/wireguard/bin/*save");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!((rules(&world), world.settled()), (before, nothing));
+}
+
+#[test]
+fn a_down_that_cannot_delete_it_says_what_is_left_and_the_next_one_tries_again() {
+    for kind in KINDS {
+        let Some(world) = machine(kind) else { continue };
+        world.write(&filled(&format!("PostDown = echo >> /run/wireguard/ends\n{FULL}")));
+        let (before, nothing) = (rules(&world), world.state());
+        let fails = || {
+            world.ok(Tool::Stock, "up wg0");
+            world.ok(Tool::Ours, "adopt wg0");
+            wrap(&world, "restore", "exit 4");
+            assert_eq!(world.run(Tool::Ours, "down wg0").status.code(), Some(1), "{kind}");
+            // Those of IPv6, the policy rules and the interface are gone.
+            assert_eq!(of_stock(&world, "wg0"), 3, "{kind}");
+            world.sh(
+                "! ip link show wg0 2> /dev/null && ! ip rule | grep 51820 && ! ls /run/wireguard/ends 2> /dev/null",
+            );
+            world.sh("rm /run/wireguard/bin/*restore");
+        };
+        fails();
+        world.ok(Tool::Ours, "down wg0");
+        assert_eq!(
+            (rules(&world), world.settled()),
+            (before.clone(), nothing.clone()),
+            "{kind}"
+        );
+        world.sh("rm /run/wireguard/ends; ! ls /run/adit/*/wg0.json 2> /dev/null");
+
+        fails();
+        let told = world.errors();
+        let command = told.split_once("rules that are left:\n").unwrap().1;
+        let command = &command[..command.find("\nEND\n").unwrap() + 5];
+        run(&world, command);
+        assert_eq!(rules(&world), before, "{kind}: {command}");
+        world.ok(Tool::Ours, "down wg0");
+        assert_eq!(world.settled(), nothing, "{kind}");
+    }
+}
+
+#[test]
+fn what_an_earlier_build_took_over_is_looked_at() {
+    let Some(world) = machine("nft") else { return };
+    let (before, nothing) = (rules(&world), world.state());
+    let forget = "sed -i 's/\"iptables\":[a-z]*,//' /run/adit/*/wg0.json";
+    for commands in ["down wg0", "reload wg0;down wg0"] {
+        world.ok(Tool::Stock, "up wg0");
+        world.ok(Tool::Ours, "adopt wg0");
+        world.sh(forget);
+        for command in commands.split(';') {
+            world.ok(Tool::Ours, command);
+            assert_eq!(rules(&world), before, "{command}");
+        }
+        assert_eq!(world.settled(), nothing);
+    }
+    world.ok(Tool::Ours, "up wg0");
+    world.sh(forget);
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    world.ok(Tool::Ours, "down wg0");
+}
+
+#[test]
+fn it_is_taken_over_also_where_the_file_wants_none_any_more() {
+    for kind in KINDS {
+        let Some(world) = machine(kind) else { continue };
+        let (before, nothing) = (rules(&world), world.state());
+        for commands in ["down wg0", "reload wg0;down wg0"] {
+            world.write(&filled(FULL));
+            world.ok(Tool::Stock, "up wg0");
+            world.write(&filled(&format!("Table = off\n{FULL}")));
+            world.ok(Tool::Ours, "adopt wg0");
+            for command in commands.split(';') {
+                world.ok(Tool::Ours, command);
+                assert_eq!(rules(&world), before, "{kind}: {command}");
+            }
+            assert_eq!(world.settled(), nothing, "{kind}");
+        }
+    }
 }
 
 #[test]

@@ -7,14 +7,10 @@ use conf::quick::Table;
 use host::setup::{Host, Item, Live};
 use host::{link, route};
 
-use super::down;
 use super::engine::{self, status};
 use super::file::File;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, confirm, desired, iptables, program, say};
-
-/// Who made a route: a tool such as `ip` (`RTPROT_BOOT`).
-const BY_A_TOOL: u8 = 3;
+use super::{Failure, Outcome, confirm, desired, program, say, stock};
 
 pub(super) fn adopt(file: &File) -> Outcome {
     let interface = &file.interface;
@@ -25,7 +21,8 @@ pub(super) fn adopt(file: &File) -> Outcome {
     }
     let text = file.text()?;
     let (_, quick) = file.understand(&text)?;
-    let mut journal = down::found_by(interface, &text, &quick)?;
+    let mut journal = stock::found_by(interface, &text, &quick)?;
+    let found = journal.items.clone();
     journal.items.retain(|item| matches!(item, Item::Rule(_)));
     let mut host = Host::open(interface)?;
     let live = status(interface)?;
@@ -40,6 +37,10 @@ pub(super) fn adopt(file: &File) -> Outcome {
         .filter(|prefix| live.fwmark != 0 || !is_by_rules(prefix))
         .collect();
     wanted.extend(desired::routes(&quick, &journal, allowed.into_iter(), live.fwmark, &mut host)?.items);
+    // A default route that the file did want, and does not any more.
+    let is_wanted = |item: &Item| wanted.iter().any(|wanted| wanted == item || wanted.replaces(item));
+    let old: Vec<Item> = found.into_iter().filter(|item| !is_wanted(item)).collect();
+    wanted.extend(old);
     take_routes(&mut host, &wanted)?;
     // What else there is, hooks and people made: it is none of a tunnel's own.
     let mut there = Live::read(&mut host)?;
@@ -49,7 +50,6 @@ pub(super) fn adopt(file: &File) -> Outcome {
             journal.items.push(item);
         }
     }
-    journal.iptables = journal.iptables && iptables::may_be_there(interface);
     journal.write()?;
     say(format_args!(
         "`{interface}' is adit's now; `adit plan {interface}' tells how it differs from its file"
@@ -61,7 +61,7 @@ pub(super) fn adopt(file: &File) -> Outcome {
 fn take_routes(host: &mut Host, wanted: &[Item]) -> Outcome {
     let index = host.link()?;
     for route in route::list(host.netlink(), index)? {
-        if route.gateway.is_none() && route.protocol == BY_A_TOOL && wanted.contains(&Item::from(route)) {
+        if route.gateway.is_none() && route.protocol == stock::BY_A_TOOL && wanted.contains(&Item::from(route)) {
             route::take(host.netlink(), route)?;
         }
     }

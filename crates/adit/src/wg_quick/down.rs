@@ -2,18 +2,15 @@
 
 use std::process::{Command, Stdio};
 
-use conf::quick::{Quick, Stage};
 use host::nft::kill_switch::Exceptions;
 use host::setup::{Host, Item};
-use host::{Error, Family, Netlink, link, route, rule};
+use host::{Error, Netlink, link};
 use rustix::io::Errno;
 
-use super::dns::Dns;
-use super::engine::{self, status};
+use super::engine;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::save::{self, Used};
-use super::{Failure, Outcome, confirm, hooks, iptables, say};
+use super::{Failure, Outcome, confirm, hooks, iptables, save, say, stock};
 
 /// Takes down what systemd has not: it runs no command to stop a unit that is about to start, or to reload. After a crash all stays for
 /// the next start.
@@ -37,7 +34,7 @@ fn is_shutting_down() -> bool {
 
 pub(super) fn run(file: &File) -> Outcome {
     let interface = &file.interface;
-    let made = || Journal::read(interface)?.map_or_else(|| found(file), Ok);
+    let made = || Journal::read(interface)?.map_or_else(|| stock::found(file), Ok);
     let before = made()?;
     if engine::exists(interface)? {
         hooks::run(interface, before.pre_down.iter().map(String::as_str))?;
@@ -88,8 +85,8 @@ pub(super) fn undo(interface: &str, journal: &Journal, held: Option<Exceptions>,
         }
     }
     note(delete_link(interface).map_err(Failure::from));
-    if journal.iptables {
-        iptables::remove(interface);
+    if journal.may_have_iptables() {
+        note(iptables::remove(interface));
     }
     if let Some(dns) = &journal.dns {
         dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));
@@ -113,61 +110,4 @@ fn delete_link(interface: &str) -> Result<(), Error> {
         engine::wait_for_end(&engine);
     }
     Ok(())
-}
-
-/// Returns what the stock tool made around an interface; commands and servers are those that the file names now.
-fn found(file: &File) -> Result<Journal, Failure> {
-    engine::must_exist(&file.interface)?;
-    let text = file.text()?;
-    let (_, quick) = file.understand(&text)?;
-    found_by(&file.interface, &text, &quick)
-}
-
-/// Like [`found`], by what the file says.
-pub(super) fn found_by(interface: &str, text: &[u8], quick: &Quick) -> Result<Journal, Failure> {
-    let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
-    let mut journal = Journal::new(interface.to_owned(), hooks(Stage::PreDown), hooks(Stage::PostDown));
-    journal.complete = true;
-    journal.file = Some(Used::new(text, quick));
-    journal.dns = Dns::wanted(interface, quick).ok().flatten();
-    let status = status(interface)?;
-    if status.fwmark != 0 {
-        journal.items = rules(&mut Netlink::open()?, status.fwmark)?;
-        journal.items.extend(Family::BOTH.map(|family| Item::Firewall {
-            family,
-            mark: status.fwmark,
-            addresses: Vec::new(),
-        }));
-        journal.iptables = true;
-    }
-    Ok(journal)
-}
-
-/// Returns the rules by which packets without the mark look into the table of that number, each with the rule before it that leaves
-/// the default route out of the main table; other tunnels have such rules of their own.
-pub(super) fn rules(netlink: &mut Netlink, mark: u32) -> Result<Vec<Item>, Error> {
-    let mut found = Vec::new();
-    for family in Family::BOTH {
-        let rules = rule::list(netlink, family)?;
-        for rule in rules
-            .iter()
-            .filter(|rule| rule.table == mark && rule.unless_fwmark == Some(mark))
-        {
-            let before = |other: &&rule::Rule| {
-                other.table == route::MAIN_TABLE
-                    && other.suppress_prefix_len == Some(0)
-                    && other.priority < rule.priority
-            };
-            found.extend(
-                rules
-                    .iter()
-                    .filter(before)
-                    .max_by_key(|rule| rule.priority)
-                    .copied()
-                    .map(Item::Rule),
-            );
-            found.push(Item::Rule(*rule));
-        }
-    }
-    Ok(found)
 }

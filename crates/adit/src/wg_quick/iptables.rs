@@ -7,7 +7,7 @@
 use std::process::{Command, Stdio};
 
 use super::journal::Journal;
-use super::{Outcome, program, say};
+use super::{Failure, Outcome, program, say};
 
 const PROGRAMS: [(&str, &str); 2] = [
     ("iptables-save", "iptables-restore"),
@@ -16,48 +16,70 @@ const PROGRAMS: [(&str, &str); 2] = [
 /// Other tables and rules stay; who else has hold of the older tables is waited for, in seconds.
 const WORDS: [&str; 3] = ["-n", "-w", "5"];
 
-/// Tells whether there are rules for an interface, as there may be where that cannot be found out.
-pub(super) fn may_be_there(interface: &str) -> bool {
-    PROGRAMS.iter().any(|(save, _)| match saved(save) {
-        Ok(saved) => !deletions(&saved, interface).is_empty(),
-        Err(why) => {
-            warn(interface, &why);
-            true
-        }
-    })
-}
-
-/// Deletes the rules for an interface, and no others. Tells whether none are left; what goes wrong is told to people, and stops nothing.
-pub(super) fn remove(interface: &str) -> bool {
-    let mut is_gone = true;
-    for (save, restore) in PROGRAMS {
-        let removed = saved(save).and_then(|saved| match deletions(&saved, interface).as_str() {
-            "" => Ok(()),
-            input => program::run(restore, &WORDS, input),
-        });
-        if let Err(why) = removed {
-            warn(interface, &why);
-            is_gone = false;
+/// Tells whether there are rules for an interface; `None`, which is told to people, where that cannot be found out.
+pub(super) fn are_there(interface: &str) -> Option<bool> {
+    let mut are_there = Some(false);
+    for (save, _) in PROGRAMS {
+        match deletions_by(save, interface) {
+            Ok(input) if input.is_empty() => {}
+            Ok(_) => return Some(true),
+            Err(why) => {
+                say(format_args!("Warning: {why}"));
+                are_there = None;
+            }
         }
     }
-    is_gone
+    are_there
+}
+
+/// Deletes the rules for an interface, and no others. Goes on after a failure, and tells people what is left and how to delete it.
+pub(super) fn remove(interface: &str) -> Outcome {
+    let mut outcome = Ok(());
+    for (save, restore) in PROGRAMS {
+        if let Err(why) = remove_by(save, restore, interface) {
+            say(format_args!("Warning: {why}"));
+            outcome = Err(Failure::new(format!(
+                "the rules of iptables for `{interface}' could not be deleted"
+            )));
+        }
+    }
+    outcome
+}
+
+fn remove_by(save: &str, restore: &str, interface: &str) -> Result<(), String> {
+    let input = deletions_by(save, interface)?;
+    if input.is_empty() {
+        return Ok(());
+    }
+    let Err(why) = program::run(restore, &WORDS, &input) else {
+        return Ok(());
+    };
+    // Of several tables some may be done.
+    let left = deletions_by(save, interface).unwrap_or(input);
+    let words = WORDS.join(" ");
+    Err(format!(
+        "{why}; this deletes the rules that are left:\n{restore} {words} <<'END'\n{left}END"
+    ))
+}
+
+/// Returns what deletes the rules of a family; empty if there are none.
+fn deletions_by(save: &str, interface: &str) -> Result<String, String> {
+    let saved = saved(save).map_err(|why| {
+        let comment = comment(interface);
+        format!("{why}: rules of iptables with the comment \"{comment}\" may still be there")
+    })?;
+    Ok(deletions(&saved, interface))
 }
 
 /// Deletes the rules for an interface that has a firewall of ours, or needs none, from now on.
 pub(super) fn replaced(interface: &str) -> Outcome {
     match Journal::read(interface)? {
-        Some(mut journal) if journal.iptables => {
-            journal.iptables = !remove(interface);
+        Some(mut journal) if journal.may_have_iptables() => {
+            journal.iptables = Some(remove(interface).is_err());
             journal.write()
         }
         _ => Ok(()),
     }
-}
-
-fn warn(interface: &str, why: &str) {
-    say(format_args!(
-        "Warning: {why}: the rules of iptables for `{interface}' may still be there"
-    ));
 }
 
 /// Returns all rules of a family, as the program that saves them writes them.
@@ -77,11 +99,16 @@ fn saved(save: &str) -> Result<String, String> {
     }
 }
 
+/// Returns what the rules for an interface have for a comment.
+fn comment(interface: &str) -> String {
+    format!("wg-quick(8) rule for {interface}")
+}
+
 /// Returns what deletes the rules for an interface from those that were saved; empty if there are none.
 ///
 /// A quotation mark that is part of a comment has a backslash before it: the comment of one rule is not found within that of another.
 fn deletions(saved: &str, interface: &str) -> String {
-    let comment = format!(" --comment \"wg-quick(8) rule for {interface}\" ");
+    let comment = format!(" --comment \"{}\" ", comment(interface));
     let mut input = String::new();
     let mut rules = String::new();
     let mut table = None;

@@ -45,9 +45,10 @@ pub(super) struct Journal {
     /// Those of the items that are perhaps not there: a `reload` that makes or unmakes them has not come to its end.
     #[serde(default)]
     pub(super) unsure: Vec<Item>,
-    /// Whether the stock tool may have made its firewall by iptables, and that may be there still.
+    /// Whether the stock tool may have made its firewall by iptables, and that may be there still. Builds before this was written down
+    /// adopted such tunnels, too.
     #[serde(default)]
-    pub(super) iptables: bool,
+    pub(super) iptables: Option<bool>,
     /// The name servers that are in use for it, if any.
     pub(super) dns: Option<Dns>,
     /// Commands for before the end.
@@ -71,7 +72,7 @@ impl Journal {
             complete: false,
             items: Vec::new(),
             unsure: Vec::new(),
-            iptables: false,
+            iptables: Some(false),
             dns: None,
             pre_down,
             post_down,
@@ -239,6 +240,12 @@ impl Journal {
         })
     }
 
+    /// Tells whether there may be rules of iptables by the stock tool: it makes them for a default route only.
+    pub(super) fn may_have_iptables(&self) -> bool {
+        let has_rule = || self.items.iter().any(|item| matches!(item, Item::Rule(_)));
+        self.iptables.unwrap_or_else(has_rule)
+    }
+
     /// Tells whether it comes, changes or goes by a reload that has not come to its end.
     pub(super) fn is_unsure_of_kill_switch(&self) -> bool {
         self.unsure.iter().any(|item| matches!(item, Item::KillSwitch(_)))
@@ -273,7 +280,7 @@ impl Journal {
         self.complete = false;
         self.items = kill_switch.map(Item::KillSwitch).into_iter().collect();
         self.unsure.clear();
-        self.iptables = false;
+        self.iptables = Some(false);
         self.dns = None;
         self.pre_down.clear();
         self.write()

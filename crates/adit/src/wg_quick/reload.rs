@@ -182,6 +182,8 @@ impl Wanted {
 
 /// Notes what is gone: somebody has taken an address away, or flushed the firewall. Of a table it matters what was in it.
 fn note_what_is_gone(journal: &mut Journal, host: &mut Host) -> Outcome {
+    let iptables = journal.may_have_iptables() && iptables::are_there(journal.interface()).unwrap_or(true);
+    journal.iptables = Some(iptables);
     let mut live = Live::read(host)?;
     let mut gone = HashSet::new();
     for item in &journal.items {
@@ -275,7 +277,7 @@ impl Plan {
             Change::Unmake(item) => step(Action::Remove, self.journal.command(item)),
             Change::Make(item) => step(Action::Add, self.journal.command(item)),
         }));
-        if self.journal.iptables {
+        if self.journal.may_have_iptables() {
             steps.push(step(
                 Action::Remove,
                 "iptables-restore -n (firewall of the stock tool)".to_owned(),

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use super::engine::{self, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::{Failure, Outcome, confirm, down, say};
+use super::{Failure, Outcome, confirm, say, stock};
 
 /// A file as it was when it was last used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ fn save(file: &File, journal: Option<&mut Journal>, _lock: &Lock) -> Outcome {
         addresses: &addresses,
         mtu: link::read(&mut netlink, index)?.mtu,
         mark_is_chosen: quick.kill_switch != KillSwitch::Off && config.fwmark.is_none()
-            || device.fwmark != 0 && !down::rules(&mut netlink, device.fwmark)?.is_empty(),
+            || device.fwmark != 0 && !stock::rules(&mut netlink, device.fwmark)?.is_empty(),
         endpoint_text: &endpoint_text,
     };
     let Some(edited) = edit(&text, &config, &quick, &live) else {

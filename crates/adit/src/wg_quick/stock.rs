@@ -1,0 +1,118 @@
+//! What the stock tool made around an interface: found there, since its file may say something else by now.
+
+use std::collections::BTreeSet;
+
+use conf::quick::{Quick, Stage, Table};
+use host::setup::{Host, Item, Live};
+use host::{Error, Family, Netlink, address, route, rule};
+
+use super::dns::Dns;
+use super::engine::{self, status};
+use super::file::File;
+use super::journal::Journal;
+use super::save::Used;
+use super::{Failure, iptables};
+
+/// Who made a route: a tool such as `ip` (`RTPROT_BOOT`).
+pub(super) const BY_A_TOOL: u8 = 3;
+
+/// Returns what it made around an interface; commands and servers are those that the file names now.
+pub(super) fn found(file: &File) -> Result<Journal, Failure> {
+    engine::must_exist(&file.interface)?;
+    let text = file.text()?;
+    let (_, quick) = file.understand(&text)?;
+    found_by(&file.interface, &text, &quick)
+}
+
+/// Like [`found`], by what the file says.
+pub(super) fn found_by(interface: &str, text: &[u8], quick: &Quick) -> Result<Journal, Failure> {
+    let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
+    let mut journal = Journal::new(interface.to_owned(), hooks(Stage::PreDown), hooks(Stage::PostDown));
+    journal.complete = true;
+    journal.file = Some(Used::new(text, quick));
+    journal.dns = Dns::wanted(interface, quick).ok().flatten();
+    let mut host = Host::open(interface)?;
+    let status = status(interface)?;
+    journal.items = firewall(status.fwmark, &mut host)?;
+    let policy = policy(status.fwmark, &mut host)?;
+    let is_marked = status.fwmark != 0 || !policy.is_empty();
+    let iptables = is_marked.then(|| iptables::are_there(interface));
+    // Where that cannot be found out they are those of a default route, if it has one.
+    let iptables = iptables.is_some_and(|are_there| are_there.unwrap_or(!policy.is_empty()));
+    journal.iptables = Some(iptables);
+    // Without its firewall they may be of commands.
+    let mut allowed = status.peers.iter().flat_map(|peer| &peer.allowed_ips);
+    let takes_default = quick.table == Table::Auto && allowed.any(|prefix| prefix.prefix_len() == 0);
+    if takes_default || iptables || !journal.items.is_empty() {
+        journal.items.extend(policy);
+    }
+    Ok(journal)
+}
+
+/// The tables of nftables.
+fn firewall(mark: u32, host: &mut Host) -> Result<Vec<Item>, Error> {
+    let index = host.link()?;
+    let addresses = address::list(host.netlink(), index)?;
+    let addresses: Vec<_> = addresses.into_iter().map(|address| address.address).collect();
+    let mut live = Live::read(host)?;
+    let mut found = Vec::new();
+    for family in Family::BOTH {
+        let item = Item::Firewall {
+            family,
+            mark,
+            addresses: addresses.clone(),
+        };
+        if live.has(&item)? {
+            found.push(item);
+        }
+    }
+    Ok(found)
+}
+
+/// The default routes in tables of their own, and the rules for them. The mark of the interface may be another one by now.
+fn policy(mark: u32, host: &mut Host) -> Result<Vec<Item>, Error> {
+    let index = host.link()?;
+    let mut routes = route::list(host.netlink(), index)?;
+    routes.retain(|route| route.prefix_len == 0 && route.gateway.is_none() && route.protocol == BY_A_TOOL);
+    let mut tables: BTreeSet<u32> = routes.iter().map(|route| route.table).collect();
+    tables.extend((mark != 0).then_some(mark));
+    let mut found = Vec::new();
+    for table in tables {
+        let rules = rules(host.netlink(), table)?;
+        if !rules.is_empty() {
+            let led_to = routes.iter().filter(|route| route.table == table);
+            found.extend(led_to.copied().map(Item::from));
+            found.extend(rules);
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the rules by which packets without the mark look into the table of that number, each with the rule before it that leaves
+/// the default route out of the main table; other tunnels have such rules of their own.
+pub(super) fn rules(netlink: &mut Netlink, mark: u32) -> Result<Vec<Item>, Error> {
+    let mut found = Vec::new();
+    for family in Family::BOTH {
+        let rules = rule::list(netlink, family)?;
+        for rule in rules
+            .iter()
+            .filter(|rule| rule.table == mark && rule.unless_fwmark == Some(mark))
+        {
+            let before = |other: &&rule::Rule| {
+                other.table == route::MAIN_TABLE
+                    && other.suppress_prefix_len == Some(0)
+                    && other.priority < rule.priority
+            };
+            found.extend(
+                rules
+                    .iter()
+                    .filter(before)
+                    .max_by_key(|rule| rule.priority)
+                    .copied()
+                    .map(Item::Rule),
+            );
+            found.push(Item::Rule(*rule));
+        }
+    }
+    Ok(found)
+}
