@@ -135,15 +135,25 @@ fn a_default_route_goes_also_where_the_file_wants_none_any_more() {
         ("", part, "ip route flush table 51820; ip -6 route flush table 51820"),
     ];
     for (table, peer, live) in edits {
-        for commands in ["adopt;down", "adopt;reload;down", "down"] {
+        for (before, commands) in [
+            ("", "adopt;down"),
+            ("", "adopt;reload;down"),
+            ("", "down"),
+            // The routes have adit's name then.
+            ("adopt;release", "adopt;down"),
+            ("adopt;release", "down"),
+        ] {
             let address = "Address = 10.9.0.2/24, fd09::2/64\n";
             world.write(&filled(&format!("{address}{full}")));
             world.ok(Tool::Stock, "up wg0");
+            for command in before.split_terminator(';') {
+                world.ok(Tool::Ours, &format!("{command} wg0"));
+            }
             world.write(&filled(&format!("{address}{table}{peer}")));
             world.sh("wg-quick strip wg0 > /run/wireguard/stripped");
             world.sh(live);
             let stock = world.state();
-            let case = format!("{table}{peer} {live} {commands}");
+            let case = format!("{table}{peer} {live} {before} {commands}");
             for command in commands.split(';') {
                 world.ok(Tool::Ours, &format!("{command} wg0"));
                 match command {
@@ -172,6 +182,25 @@ fn a_change_that_takes_an_old_default_route_away_goes_back() {
     world.ok(Tool::Ours, "apply wg0 --confirm 1s");
     assert_ne!(world.state(), before);
     world.becomes(&before, World::state);
+    world.ok(Tool::Ours, "down wg0");
+}
+
+#[test]
+fn an_address_that_the_file_names_later_is_protected_once() {
+    let Some(world) = World::new() else { return };
+    let file = |addresses: &str| {
+        filled(&format!(
+            "Address = {addresses}\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = 0.0.0.0/0, ::/0"
+        ))
+    };
+    world.write(&file("10.9.0.2/24"));
+    world.ok(Tool::Stock, "up wg0");
+    world.ok(Tool::Ours, "adopt wg0");
+    world.sh("ip addr add 10.7.0.2/24 dev wg0");
+    world.write(&file("10.9.0.2/24, 10.7.0.2/24"));
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(world.sh("nft list table ip wg-quick-wg0 | grep -c 10.7.0.2"), "1");
     world.ok(Tool::Ours, "down wg0");
 }
 

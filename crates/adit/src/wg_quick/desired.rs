@@ -173,15 +173,20 @@ pub(super) fn routes(
 
 /// Returns the addresses that the file names, and those that the interface has from elsewhere: the kernel, a command.
 fn all_addresses(quick: &Quick, journal: &Journal, host: &mut Host) -> Result<Vec<(IpAddr, Prefix)>, Failure> {
-    let named = quick
-        .addresses
-        .iter()
-        .map(|address| (address.value.address, address.value.network));
+    let named = quick.addresses.iter();
+    let mut all: Vec<(IpAddr, Prefix)> = named
+        .map(|address| (address.value.address, address.value.network))
+        .collect();
     let link = host.link()?;
-    let live = address::list(host.netlink(), link)?.into_iter();
-    let foreign = live.filter(|address| !journal.items.contains(&Item::Address(*address)));
-    let foreign = foreign.filter_map(|a| Some((a.address, Prefix::new(a.address, a.prefix_len)?)));
-    Ok(named.chain(foreign).collect())
+    for live in address::list(host.netlink(), link)? {
+        let is_foreign = !journal.items.contains(&Item::Address(live));
+        if let Some(network) = Prefix::new(live.address, live.prefix_len).filter(|_| is_foreign)
+            && !all.contains(&(live.address, network))
+        {
+            all.push((live.address, network));
+        }
+    }
+    Ok(all)
 }
 
 /// Returns the marks of other interfaces that are up.

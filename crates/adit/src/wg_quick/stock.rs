@@ -73,7 +73,9 @@ fn firewall(mark: u32, host: &mut Host) -> Result<Vec<Item>, Error> {
 fn policy(mark: u32, host: &mut Host) -> Result<Vec<Item>, Error> {
     let index = host.link()?;
     let mut routes = route::list(host.netlink(), index)?;
-    routes.retain(|route| route.prefix_len == 0 && route.gateway.is_none() && route.protocol == BY_A_TOOL);
+    // One that was adit's meanwhile has its name.
+    let is_of = |protocol| [BY_A_TOOL, route::PROTOCOL].contains(&protocol);
+    routes.retain(|route| route.prefix_len == 0 && route.gateway.is_none() && is_of(route.protocol));
     let mut tables: BTreeSet<u32> = routes.iter().map(|route| route.table).collect();
     tables.extend((mark != 0).then_some(mark));
     let mut found = Vec::new();
