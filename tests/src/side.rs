@@ -1,7 +1,7 @@
 //! A private network and mount namespace: one machine of the test.
 //!
-//! A holder process keeps the namespaces alive. It ends when its standard input closes, so nothing outlives the test even
-//! when the test is killed. `/run/wireguard` is private to each side, so interface names need not be unique.
+//! A holder process keeps the namespaces alive. It ends when its standard input closes, so nothing but daemons outlives a test that is
+//! killed. `/run/wireguard` is private to each side, so interface names need not be unique.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -67,7 +67,7 @@ impl Side {
         command
     }
 
-    /// A command that will run inside this side and may leave daemons there; they end with the side.
+    /// A command that will run inside this side and may leave daemons there; they end when the side is dropped.
     pub fn enter(&self) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.pid().to_string(), "--net", "--mount", "--"]);
