@@ -10,7 +10,7 @@ use host::{link, route};
 use super::engine::{self, status};
 use super::file::File;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, confirm, desired, program, say, stock};
+use super::{Failure, Outcome, confirm, desired, iptables, program, say, stock};
 
 pub(super) fn adopt(file: &File) -> Outcome {
     let interface = &file.interface;
@@ -50,6 +50,7 @@ pub(super) fn adopt(file: &File) -> Outcome {
             journal.items.push(item);
         }
     }
+    iptables::note_if_gone(&mut journal);
     journal.write()?;
     say(format_args!(
         "`{interface}' is adit's now; `adit plan {interface}' tells how it differs from its file"

@@ -32,6 +32,12 @@ pub(super) fn are_there(interface: &str) -> Option<bool> {
     are_there
 }
 
+/// Notes that there are no rules, where there may have been.
+pub(super) fn note_if_gone(journal: &mut Journal) {
+    let may_be_there = journal.may_have_iptables() && are_there(journal.interface()).unwrap_or(true);
+    journal.iptables = Some(may_be_there);
+}
+
 /// Deletes the rules for an interface, and no others. Goes on after a failure, and tells people what is left and how to delete it.
 pub(super) fn remove(interface: &str) -> Outcome {
     let mut outcome = Ok(());

@@ -182,8 +182,7 @@ impl Wanted {
 
 /// Notes what is gone: somebody has taken an address away, or flushed the firewall. Of a table it matters what was in it.
 fn note_what_is_gone(journal: &mut Journal, host: &mut Host) -> Outcome {
-    let iptables = journal.may_have_iptables() && iptables::are_there(journal.interface()).unwrap_or(true);
-    journal.iptables = Some(iptables);
+    iptables::note_if_gone(journal);
     let mut live = Live::read(host)?;
     let mut gone = HashSet::new();
     for item in &journal.items {

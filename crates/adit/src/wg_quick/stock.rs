@@ -35,14 +35,13 @@ pub(super) fn found_by(interface: &str, text: &[u8], quick: &Quick) -> Result<Jo
     let status = status(interface)?;
     journal.items = firewall(status.fwmark, &mut host)?;
     let policy = policy(status.fwmark, &mut host)?;
-    let is_marked = status.fwmark != 0 || !policy.is_empty();
-    let iptables = is_marked.then(|| iptables::are_there(interface));
-    // Where that cannot be found out they are those of a default route, if it has one.
-    let iptables = iptables.is_some_and(|are_there| are_there.unwrap_or(!policy.is_empty()));
-    journal.iptables = Some(iptables);
-    // Without its firewall they may be of commands.
     let mut allowed = status.peers.iter().flat_map(|peer| &peer.allowed_ips);
     let takes_default = quick.table == Table::Auto && allowed.any(|prefix| prefix.prefix_len() == 0);
+    // With nft it makes none by iptables.
+    let may_have_iptables = journal.items.is_empty() && (status.fwmark != 0 || !policy.is_empty());
+    let iptables = may_have_iptables && (takes_default || iptables::are_there(interface) == Some(true));
+    journal.iptables = Some(iptables);
+    // Without its firewall they may be of commands.
     if takes_default || iptables || !journal.items.is_empty() {
         journal.items.extend(policy);
     }
