@@ -16,6 +16,8 @@ mod iptables;
 mod keeper;
 #[path = "wg_quick/kills.rs"]
 mod kills;
+#[path = "wg_quick/ports.rs"]
+mod ports;
 #[path = "wg_quick/private_key.rs"]
 mod private_key;
 #[path = "wg_quick/reload.rs"]

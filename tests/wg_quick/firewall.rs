@@ -129,17 +129,24 @@ impl World {
 
     /// What the last command of ours said of chains that drop what a gateway forwards.
     pub(crate) fn told_of_filters(&self) -> Vec<String> {
+        self.told("drops forwarded packets")
+    }
+
+    /// What it said of chains that let no peer in.
+    pub(crate) fn told_of_shut_port(&self) -> Vec<String> {
+        self.told("lets in no UDP to port 51820")
+    }
+
+    fn told(&self, what: &str) -> Vec<String> {
         let errors = self.errors();
-        let lines = errors
-            .lines()
-            .filter(|line| line.starts_with("Warning: the nftables chain"));
-        lines.map(str::to_owned).collect()
+        let is_told = |line: &&str| line.starts_with("Warning: the nftables chain") && line.contains(what);
+        errors.lines().filter(is_told).map(str::to_owned).collect()
     }
 
     /// Runs the commands that such warnings end with.
     pub(crate) fn do_as_told(&self, warnings: &[String]) {
         for warning in warnings {
-            self.sh(warning.split_once(" pass: ").unwrap().1);
+            self.sh(warning.rsplit_once(": ").unwrap().1);
         }
     }
 

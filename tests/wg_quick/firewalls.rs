@@ -7,9 +7,24 @@ use e2e::{command, needs};
 use super::firewall::{Internet, TRAFFIC};
 use super::world::{Tool, World};
 
-/// Waits until a command succeeds.
-const WAIT: &str =
-    "wait_until() { for _ in $(seq 200); do eval \"$1\" > /dev/null 2>&1 && return; sleep 0.1; done; exit 9; }\n";
+/// `wait_until` waits until a command succeeds. The rules of Docker are there before it says that it has begun.
+const COMMANDS: &str = r#"
+wait_until() { for _ in $(seq 200); do eval "$1" > /dev/null 2>&1 && return; sleep 0.1; done; exit 9; }
+start_docker() {
+    cd /run/wireguard/docker
+    setsid dockerd --data-root $PWD/data --exec-root $PWD/exec -p $PWD/pid -H unix://$PWD/socket > log 2>&1 &
+    wait_until 'grep "completed initialization" log'
+}
+make_room_for_firewalld() {
+    for folder in /etc/firewalld /run/firewalld /run/dbus /var/log; do mkdir -p $folder; mount -t tmpfs tmpfs $folder; done
+    setsid dbus-daemon --system --nofork --nopidfile > /dev/null 2>&1 &
+    wait_until '[ -S /run/dbus/system_bus_socket ]'
+}
+start_firewalld() {
+    setsid firewalld --nofork --nopid > /dev/null 2>&1 & echo $! > /run/wireguard/firewalld.pid
+    wait_until 'firewall-cmd --state'
+}
+"#;
 
 /// A machine on the internet, which the client reaches through the server.
 const HOST: [&str; 2] = ["203.0.113.9", "2001:db8:99::9"];
@@ -17,45 +32,45 @@ const HOST: [&str; 2] = ["203.0.113.9", "2001:db8:99::9"];
 struct Firewall {
     /// What it needs to be run.
     programs: &'static [&'static str],
-    /// Starts it as Debian delivers it, its files in folders of the test, and lets the port of the tunnel in.
+    /// Starts it as Debian delivers it, its files in folders of the test.
     start: &'static str,
     /// As people do when they have changed something.
     reload: &'static str,
     /// Takes its rules away, and makes them again.
     restart: &'static str,
     /// The chains that drop what is forwarded.
-    chains: &'static [&'static str],
+    forward: &'static [&'static str],
+    /// Those that let nobody in.
+    input: &'static [&'static str],
 }
 
 const UFW: Firewall = Firewall {
     programs: &["ufw"],
     start: "cp -a /etc/ufw /run/wireguard/ufw; mount --bind /run/wireguard/ufw /etc/ufw
-        ufw --force enable; ufw allow 51820/udp",
+        ufw --force enable",
     reload: "ufw reload",
     restart: "ufw disable; ufw --force enable",
-    chains: &["ip filter FORWARD", "ip6 filter FORWARD"],
+    forward: &["ip filter FORWARD", "ip6 filter FORWARD"],
+    input: &["ip filter INPUT", "ip6 filter INPUT"],
 };
 
 const FIREWALLD: Firewall = Firewall {
     programs: &["firewalld", "firewall-cmd", "dbus-daemon"],
-    start: "for folder in /etc/firewalld /run/firewalld /run/dbus /var/log; do mkdir -p $folder; mount -t tmpfs tmpfs $folder; done
-        setsid dbus-daemon --system --nofork --nopidfile > /dev/null 2>&1 &
-        wait_until '[ -S /run/dbus/system_bus_socket ]'
-        setsid firewalld --nofork --nopid > /dev/null 2>&1 & echo $! > /run/wireguard/firewalld.pid
-        wait_until 'firewall-cmd --state'
-        firewall-cmd --permanent --add-port=51820/udp; firewall-cmd --reload",
+    start: "make_room_for_firewalld; start_firewalld",
     reload: "firewall-cmd --reload",
     restart: "kill $(cat /run/wireguard/firewalld.pid)
         wait_until '! firewall-cmd --state'
-        setsid firewalld --nofork --nopid > /dev/null 2>&1 & echo $! > /run/wireguard/firewalld.pid
-        wait_until 'firewall-cmd --state'",
-    chains: &["inet firewalld filter_FORWARD"],
+        start_firewalld",
+    forward: &["inet firewalld filter_FORWARD"],
+    input: &["inet firewalld filter_INPUT"],
 };
 
-/// Its rules are there before it says that it is.
-const DOCKERD: &str = "cd /run/wireguard/docker
-    setsid dockerd --data-root $PWD/data --exec-root $PWD/exec -p $PWD/pid -H unix://$PWD/socket > log 2>&1 &
-    wait_until 'grep \"completed initialization\" log'";
+const FIREWALLD_BY_IPTABLES: Firewall = Firewall {
+    start: "make_room_for_firewalld; echo FirewallBackend=iptables > /etc/firewalld/firewalld.conf; start_firewalld",
+    forward: &["ip filter FORWARD", "ip6 filter FORWARD"],
+    input: &["ip filter INPUT", "ip6 filter INPUT"],
+    ..FIREWALLD
+};
 
 const DOCKER: Firewall = Firewall {
     programs: &["dockerd"],
@@ -64,8 +79,17 @@ const DOCKER: Firewall = Firewall {
         mkdir /run/wireguard/docker; start_docker",
     reload: "kill -HUP $(cat /run/wireguard/docker/pid)",
     restart: "kill $(cat /run/wireguard/docker/pid); wait_until '! [ -e /run/wireguard/docker/pid ]'; start_docker",
-    chains: &["ip filter FORWARD"],
+    forward: &["ip filter FORWARD"],
+    input: &[],
 };
+
+/// Those that warnings are about.
+fn chains(warnings: &[String]) -> Vec<&str> {
+    let after = warnings.iter().filter_map(|warning| warning.split(" chain ").nth(1));
+    after
+        .filter_map(|after| after.split(" drops").next()?.split(" lets").next())
+        .collect()
+}
 
 impl World {
     /// Whether a machine answers that it has no such service: pings pass where nothing else does.
@@ -84,13 +108,13 @@ impl Firewall {
     /// Whether one of its chains drops what is forwarded to an address.
     fn drops(&self, target: &str) -> bool {
         let family = if target.contains(':') { "ip6 " } else { "ip " };
-        self.chains
+        self.forward
             .iter()
             .any(|chain| chain.starts_with(family) || chain.starts_with("inet "))
     }
 
     fn sh(world: &World, lines: &str) {
-        world.sh(&format!("{WAIT}start_docker() {{ {DOCKERD}; }}\n{lines}"));
+        world.sh(&format!("{COMMANDS}{lines}"));
     }
 
     /// What is forwarded passes as soon as somebody does what the warning says, and then for good.
@@ -103,20 +127,29 @@ impl Firewall {
         net.serve("Gateway = true");
         server.ok(Tool::Ours, "up wg0");
         let ours = server.own_rules();
-        let warnings = server.told_of_filters();
-        let chains = warnings
-            .iter()
-            .filter_map(|warning| warning.split(" chain ").nth(1)?.split(" drops").next());
-        assert_eq!(chains.collect::<Vec<_>>(), self.chains);
+        let (forward, input) = (server.told_of_filters(), server.told_of_shut_port());
+        assert_eq!(
+            (chains(&forward), chains(&input)),
+            (self.forward.to_vec(), self.input.to_vec())
+        );
         net.connect("");
         net.client.ok(Tool::Ours, "up wg0");
+        if !input.is_empty() {
+            net.client.does_not_reach("10.9.0.1");
+        }
+        assert_eq!(server.rules_of_others(), before);
+        server.do_as_told(&input);
+        server.ok(Tool::Ours, "plan wg0");
+        assert_eq!(
+            (server.told_of_filters(), server.told_of_shut_port()),
+            (forward.clone(), vec![])
+        );
         net.client.reaches("10.9.0.1");
         for target in HOST {
             assert!(!net.client.connects_to(target) || !self.drops(target), "{target}");
         }
-        assert_eq!(server.rules_of_others(), before);
 
-        server.do_as_told(&warnings);
+        server.do_as_told(&forward);
         let passes = || {
             for target in HOST {
                 let connects = || net.client.connects_to(target).then_some(()).ok_or_else(String::new);
@@ -171,6 +204,11 @@ fn a_gateway_forwards_beside_ufw() {
 #[test]
 fn a_gateway_forwards_beside_firewalld() {
     FIREWALLD.lets_a_gateway_forward();
+}
+
+#[test]
+fn a_gateway_forwards_beside_firewalld_by_iptables() {
+    FIREWALLD_BY_IPTABLES.lets_a_gateway_forward();
 }
 
 #[test]

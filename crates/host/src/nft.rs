@@ -4,12 +4,13 @@
 //! [`tunnel`], [`kill_switch`] and [`gateway`], each a table of its own beside those of other programs.
 
 mod expression;
-mod forward;
+mod foreign;
 pub mod gateway;
 pub mod kill_switch;
 mod message;
 mod name;
 pub mod tunnel;
+mod verdict;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE};
 use netlink_sys::protocols::NETLINK_NETFILTER;
@@ -17,10 +18,11 @@ use rustix::io::Errno;
 
 use crate::Family;
 use crate::netlink::{Channel, Error};
-use message::Message;
+use message::{Message, NF_INET_FORWARD, NF_INET_LOCAL_IN};
+use verdict::{Datagram, Rules, Set};
 
 pub use expression::{Expression, Mark, Source};
-pub use forward::ForwardFilter;
+pub use foreign::ForeignChain;
 pub use name::TableName;
 
 /// A table with all that is in it.
@@ -102,6 +104,9 @@ pub enum Hook {
     Postrouting,
 }
 
+/// What is done when rules of other programs are looked at.
+const LIST: &str = "list the rules of nftables";
+
 /// A socket to nf_tables, bound to the network namespace it was opened in.
 pub struct Nftables(Channel<Message>);
 
@@ -174,16 +179,58 @@ impl Nftables {
         }
     }
 
-    /// Returns the chains of other programs that drop forwarded packets, whatever other tables accept.
+    /// Returns the chains of other programs that drop forwarded packets, whatever other tables accept. What their rules accept is not looked at.
     ///
     /// # Errors
     ///
     /// `EPERM`; `EINVAL` without nf_tables; `Interrupted` when the chains never stop changing.
-    pub fn forward_filters(&mut self) -> Result<Vec<ForwardFilter>, Error> {
-        let chains = self
-            .0
-            .dump(&Message::get_chains(), "list the chains of nftables", Some)?;
-        Ok(forward::filters(&chains))
+    pub fn forward_filters(&mut self) -> Result<Vec<ForeignChain>, Error> {
+        let mut chains = foreign::at(NF_INET_FORWARD, &self.chains()?);
+        chains.retain(ForeignChain::filters);
+        Ok(chains)
+    }
+
+    /// Returns the chains of other programs that let in no UDP to a port, whatever other tables accept: none if some IPv4 can come in. Of a rule
+    /// that is not understood it is thought that it may accept.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Self::forward_filters`].
+    pub fn input_filters(&mut self, port: u16) -> Result<Vec<ForeignChain>, Error> {
+        let mut shut: Vec<(ForeignChain, Vec<Family>)> = Vec::new();
+        for chain in foreign::at(NF_INET_LOCAL_IN, &self.chains()?) {
+            let rules = Rules::new(&self.dump(&Message::get_rules(chain.protocol, &chain.table))?);
+            let mut sets = |name: &str| self.set(&chain, name);
+            let mut families = Family::BOTH.to_vec();
+            families.retain(|family| {
+                let datagram = Datagram { family: *family, port };
+                chain.concerns(*family) && !rules.can_pass(&chain.name, !chain.drops_by_policy, datagram, &mut sets)
+            });
+            shut.push((chain, families));
+        }
+        shut.retain(|(_, families)| !families.is_empty());
+        let is_shut_to_v4 = shut.iter().any(|(_, families)| families.contains(&Family::V4));
+        Ok(shut
+            .into_iter()
+            .map(|(chain, _)| chain)
+            .filter(|_| is_shut_to_v4)
+            .collect())
+    }
+
+    fn chains(&mut self) -> Result<Vec<Message>, Error> {
+        self.dump(&Message::get_chains())
+    }
+
+    /// Returns a set in the table of a chain. `None` if it is of a kind that is not understood, or gone.
+    fn set(&mut self, chain: &ForeignChain, name: &str) -> Option<Set> {
+        let query = (Message::get_set(chain.protocol, &chain.table, name), NLM_F_ACK);
+        let set = self.0.exchange([query], LIST, Some).ok()?;
+        let elements = self.dump(&Message::get_elements(chain.protocol, &chain.table, name));
+        Set::read(set.first()?, &elements.ok()?)
+    }
+
+    fn dump(&mut self, request: &Message) -> Result<Vec<Message>, Error> {
+        self.0.dump(request, LIST, Some)
     }
 
     /// Makes changes, each a message with its flags: all of them, or none if one is refused.

@@ -6,10 +6,10 @@ use conf::prefix::Prefix;
 use conf::quick::{KillSwitch, Quick, Table};
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
-use host::nft::Nftables;
 use host::nft::kill_switch::Exceptions;
+use host::nft::{ForeignChain, Nftables};
 use host::setup::{self, Host, Item};
-use host::{Family, Netlink, route};
+use host::{Error, Family, Netlink, route};
 
 use super::journal::{self, Journal};
 use super::{Failure, mtu, say};
@@ -107,17 +107,41 @@ pub(super) fn gateway(quick: &Quick, journal: &Journal, netlink: &mut Netlink) -
     Ok(items)
 }
 
-/// Tells of chains of other programs that drop what the gateway forwards. Where they cannot be read there are none, or something else fails.
+/// Tells of chains of other programs that drop what the gateway forwards.
 fn warn_of_filters(interface: &str, families: &[Family]) {
-    let filters = Nftables::open().and_then(|mut nftables| nftables.forward_filters());
-    for filter in filters.unwrap_or_default() {
-        if families.iter().any(|family| filter.concerns(*family)) {
-            say(format_args!(
-                "Warning: the nftables chain {filter} drops forwarded packets that no rule there accepts. Unless one does, let those of {interface} pass: {}",
-                filter.way_out(interface)
-            ));
-        }
+    let chains = look_at_chains(Nftables::forward_filters);
+    let chains = chains.filter(|chain| families.iter().any(|family| chain.concerns(*family)));
+    for chain in chains {
+        say(format_args!(
+            "Warning: the nftables chain {chain} drops forwarded packets that no rule there accepts. Unless one does, let those of {interface} pass: {}",
+            chain.how_to_forward(interface)
+        ));
     }
+}
+
+/// Returns the port that peers come in by: the one that the file names, if one of them has no endpoint and so must come first.
+pub(super) fn entrance(config: &Config) -> Option<u16> {
+    let port = config.listen_port.map(|port| port.value);
+    let comes = config.peers.iter().any(|peer| peer.endpoint.is_none());
+    port.filter(|port| *port != 0 && comes)
+}
+
+/// Tells of chains of other programs that let no peer in.
+pub(super) fn warn_of_shut_port(port: u16) {
+    for chain in look_at_chains(|nftables| nftables.input_filters(port)) {
+        say(format_args!(
+            "Warning: the nftables chain {chain} lets in no UDP to port {port}, by which peers come in. Open it: {}",
+            chain.how_to_open(port)
+        ));
+    }
+}
+
+/// Where chains cannot be read there are none, or something else fails.
+fn look_at_chains(
+    look: impl FnOnce(&mut Nftables) -> Result<Vec<ForeignChain>, Error>,
+) -> impl Iterator<Item = ForeignChain> {
+    let chains = Nftables::open().and_then(|mut nftables| look(&mut nftables));
+    chains.unwrap_or_default().into_iter()
 }
 
 /// What leads to the peers.

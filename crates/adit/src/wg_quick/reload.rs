@@ -234,6 +234,9 @@ impl Plan {
         let called = peers
             .filter_map(|peer| Some((peer.public_key.value, peer.name.clone()?)))
             .collect();
+        desired::entrance(&config)
+            .into_iter()
+            .for_each(desired::warn_of_shut_port);
         let mut request = config.syncconf(&known, &live);
 
         let mut fwmark = request.fwmark.unwrap_or(live.fwmark);

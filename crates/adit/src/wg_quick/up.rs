@@ -203,6 +203,7 @@ impl Up<'_> {
 
     fn run(mut self, config: Config) -> Outcome {
         hooks::run(self.interface, self.quick.hooks(Stage::PreUp))?;
+        let entrance = desired::entrance(&config);
         let unknown = self.configure(config)?;
         let mut host = Host::open(self.interface)?;
         if let Some(exceptions) = self.switch.filter(|exceptions| exceptions.name_servers && !unknown) {
@@ -215,6 +216,8 @@ impl Up<'_> {
         self.set_dns()?;
         self.make_routes(&status, &mut host)?;
         hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
+        // A command may have opened it.
+        entrance.into_iter().for_each(desired::warn_of_shut_port);
         if unknown {
             names::look_up_in_background(self.file)?;
         }

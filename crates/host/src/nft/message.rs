@@ -20,6 +20,9 @@ const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_GETCHAIN: u16 = 4;
 const NFT_MSG_NEWRULE: u16 = 6;
+const NFT_MSG_GETRULE: u16 = 7;
+const NFT_MSG_GETSET: u16 = 10;
+const NFT_MSG_GETSETELEM: u16 = 13;
 
 const NFPROTO_UNSPEC: u8 = 0;
 pub(super) const NFPROTO_INET: u8 = 1;
@@ -36,6 +39,7 @@ const NFTA_CHAIN_TYPE: u16 = 7;
 pub(super) const NFTA_HOOK_HOOKNUM: u16 = 1;
 const NFTA_HOOK_PRIORITY: u16 = 2;
 const NF_INET_PRE_ROUTING: u32 = 0;
+pub(super) const NF_INET_LOCAL_IN: u32 = 1;
 pub(super) const NF_INET_FORWARD: u32 = 2;
 const NF_INET_LOCAL_OUT: u32 = 3;
 const NF_INET_POST_ROUTING: u32 = 4;
@@ -45,8 +49,11 @@ pub(super) const NF_DROP: u32 = 0;
 pub(super) const NF_ACCEPT: u32 = 1;
 
 const NFTA_RULE_TABLE: u16 = 1;
-const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_RULE_EXPRESSIONS: u16 = 4;
+pub(super) const NFTA_RULE_CHAIN: u16 = 2;
+pub(super) const NFTA_RULE_EXPRESSIONS: u16 = 4;
+
+const NFTA_SET_TABLE: u16 = 1;
+const NFTA_SET_NAME: u16 = 2;
 
 /// Length of `struct nfgenmsg`.
 const HEADER_LEN: usize = 4;
@@ -88,12 +95,22 @@ impl Message {
 
     /// Asks for the chains of all families.
     pub(super) fn get_chains() -> Self {
-        Self {
-            kind: NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN,
-            family: NFPROTO_UNSPEC,
-            resource: 0,
-            attributes: Vec::new(),
-        }
+        Self::of_family(NFT_MSG_GETCHAIN, NFPROTO_UNSPEC, Vec::new())
+    }
+
+    /// Asks for the rules of a table; families are of the kernel (`NFPROTO_*`) here.
+    pub(super) fn get_rules(family: u8, table: &str) -> Self {
+        Self::of_family(NFT_MSG_GETRULE, family, vec![string(NFTA_RULE_TABLE, table)])
+    }
+
+    /// Asks what a set is like.
+    pub(super) fn get_set(family: u8, table: &str, name: &str) -> Self {
+        Self::of_set(NFT_MSG_GETSET, family, table, name)
+    }
+
+    /// Asks for the elements of a set.
+    pub(super) fn get_elements(family: u8, table: &str, set: &str) -> Self {
+        Self::of_set(NFT_MSG_GETSETELEM, family, table, set)
     }
 
     /// Creates a chain, at its hook if it has one.
@@ -121,13 +138,24 @@ impl Message {
         Self::of_nf_tables(kind, family, vec![string(NFTA_TABLE_NAME, name.as_str())])
     }
 
+    /// What asks for elements has the same numbers for table and set.
+    fn of_set(kind: u16, family: u8, table: &str, name: &str) -> Self {
+        let attributes = vec![string(NFTA_SET_TABLE, table), string(NFTA_SET_NAME, name)];
+        Self::of_family(kind, family, attributes)
+    }
+
     fn of_nf_tables(kind: u16, family: Family, attributes: Vec<DefaultNla>) -> Self {
+        let family = match family {
+            Family::V4 => NFPROTO_IPV4,
+            Family::V6 => NFPROTO_IPV6,
+        };
+        Self::of_family(kind, family, attributes)
+    }
+
+    fn of_family(kind: u16, family: u8, attributes: Vec<DefaultNla>) -> Self {
         Self {
             kind: NFNL_SUBSYS_NFTABLES << 8 | kind,
-            family: match family {
-                Family::V4 => NFPROTO_IPV4,
-                Family::V6 => NFPROTO_IPV6,
-            },
+            family,
             resource: 0,
             attributes,
         }
@@ -190,6 +218,32 @@ pub(super) fn value(attributes: &[DefaultNla], kind: u16) -> Option<Vec<u8>> {
     let mut value = vec![0; attribute.value_len()];
     attribute.emit_value(&mut value);
     Some(value)
+}
+
+/// Returns the text of an attribute, if it is there.
+pub(super) fn read_text(attributes: &[DefaultNla], kind: u16) -> Option<String> {
+    let value = value(attributes, kind)?;
+    Some(String::from_utf8_lossy(&value).trim_end_matches('\0').to_owned())
+}
+
+/// Returns the number of an attribute, if it is there.
+pub(super) fn read_number(attributes: &[DefaultNla], kind: u16) -> Option<u32> {
+    let value = value(attributes, kind)?;
+    Some(u32::from_be_bytes(value.try_into().ok()?))
+}
+
+/// Returns the attributes in an attribute, if it is there and they can be read.
+pub(super) fn read_nested(attributes: &[DefaultNla], kind: u16) -> Option<Vec<DefaultNla>> {
+    read_attributes(&value(attributes, kind)?).ok()
+}
+
+/// Returns the attributes in each element of a list, if it is there and they can be read.
+pub(super) fn read_list(attributes: &[DefaultNla], kind: u16) -> Option<Vec<Vec<DefaultNla>>> {
+    let bytes = value(attributes, kind)?;
+    let elements = NlasIterator::new(bytes.as_slice());
+    elements
+        .map(|element| read_attributes(element.ok()?.value()).ok())
+        .collect()
 }
 
 fn base(base: Base) -> [DefaultNla; 3] {

@@ -1,26 +1,22 @@
-//! Chains of other programs that drop forwarded packets: a gateway is told of them, they are not changed.
+//! Chains of other programs that drop packets which a tunnel needs: people are told of them, they are not changed.
 //!
-//! Of a chain its policy counts, for iptables and nftables alike; what its rules accept is not looked at.
+//! Whose a chain is shows by the names around it, for iptables and nftables alike.
 
 use std::fmt;
 
-use netlink_packet_core::DefaultNla;
-
 use super::kill_switch;
 use super::message::{
-    Message, NF_DROP, NF_INET_FORWARD, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
-    NFTA_CHAIN_POLICY, NFTA_CHAIN_TABLE, NFTA_HOOK_HOOKNUM, read_attributes, value,
+    Message, NF_DROP, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY,
+    NFTA_CHAIN_TABLE, NFTA_HOOK_HOOKNUM, read_nested, read_number, read_text,
 };
 use crate::Family;
 
-/// The one of firewalld, whose policy is to accept: its last rule rejects.
-const FIREWALLD: (&str, &str) = ("firewalld", "filter_FORWARD");
-/// Those of iptables.
-const IPTABLES: (&str, &str) = ("filter", "FORWARD");
-/// Where Docker leaves room for rules of others, before its own.
+/// Where firewalld decides with iptables for its backend.
+const FIREWALLD: [&str; 2] = ["INPUT_ZONES", "FORWARD_ZONES"];
+/// Where Docker leaves room for rules of others about what is forwarded, before its own.
 const DOCKER: &str = "DOCKER-USER";
 /// Where ufw has the rules that people give it.
-const UFW: [&str; 2] = ["ufw-user-forward", "ufw6-user-forward"];
+const UFW: [&str; 2] = ["ufw-user-input", "ufw6-user-input"];
 
 /// A zone of its own, which lets in SSH, and forwards what comes from there.
 const FIREWALLD_STEPS: [&str; 7] = [
@@ -33,14 +29,18 @@ const FIREWALLD_STEPS: [&str; 7] = [
     "--policy=adit-forward --set-target=ACCEPT",
 ];
 
-/// A chain that drops forwarded packets unless one of its rules accepts them.
+/// A chain at a hook, by which packets go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForwardFilter {
+pub struct ForeignChain {
     /// `None` for both.
     family: Option<Family>,
-    table: String,
-    chain: String,
+    /// The same for the kernel, `NFPROTO_*`.
+    pub(super) protocol: u8,
+    pub(super) table: String,
+    pub(super) name: String,
     owner: Owner,
+    /// By its policy it drops what its rules do not accept.
+    pub(super) drops_by_policy: bool,
 }
 
 /// By whose commands rules come into a chain, and stay there.
@@ -53,22 +53,24 @@ enum Owner {
     Other,
 }
 
-impl ForwardFilter {
+impl ForeignChain {
     /// Tells whether packets of a family come by.
     pub fn concerns(&self, family: Family) -> bool {
         self.family.is_none_or(|own| own == family)
     }
 
-    /// Returns how people let an interface pass.
-    pub fn way_out(&self, interface: &str) -> String {
-        let program = match self.family {
-            Some(Family::V6) => "ip6tables",
-            _ => "iptables",
-        };
+    /// Tells whether it drops forwarded packets that none of its rules accepts. Those of firewalld are for accepting: the last one rejects.
+    pub(super) fn filters(&self) -> bool {
+        self.drops_by_policy || self.owner == Owner::Firewalld
+    }
+
+    /// Returns how people have it forward what comes and goes by an interface.
+    pub fn how_to_forward(&self, interface: &str) -> String {
+        let program = self.iptables();
         let both = |command: &dyn Fn(&str) -> String| ["i", "o"].map(command).join("; ");
         match self.owner {
             Owner::Docker => both(&|way| format!("{program} -I {DOCKER} -{way} {interface} -j ACCEPT")),
-            Owner::Iptables => both(&|way| format!("{program} -I {} -{way} {interface} -j ACCEPT", self.chain)),
+            Owner::Iptables => both(&|way| format!("{program} -I {} -{way} {interface} -j ACCEPT", self.name)),
             Owner::Ufw => ["in", "out"]
                 .map(|way| format!("ufw route allow {way} on {interface}"))
                 .join("; "),
@@ -82,66 +84,82 @@ impl ForwardFilter {
             Owner::Other => both(&|way| format!("nft insert rule {self} {way}ifname {interface} accept")),
         }
     }
+
+    /// Returns how people have it let in UDP to a port.
+    pub fn how_to_open(&self, port: u16) -> String {
+        match self.owner {
+            Owner::Docker | Owner::Iptables => {
+                format!("{} -I {} -p udp --dport {port} -j ACCEPT", self.iptables(), self.name)
+            }
+            Owner::Ufw => format!("ufw allow {port}/udp"),
+            Owner::Firewalld => format!("firewall-cmd --permanent --add-port={port}/udp; firewall-cmd --reload"),
+            Owner::Other => format!("nft insert rule {self} udp dport {port} accept"),
+        }
+    }
+
+    const fn iptables(&self) -> &'static str {
+        match self.family {
+            Some(Family::V6) => "ip6tables",
+            _ => "iptables",
+        }
+    }
 }
 
 /// Writes it as `nft` does: `ip filter FORWARD`.
-impl fmt::Display for ForwardFilter {
+impl fmt::Display for ForeignChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let family = match self.family {
             None => "inet",
             Some(Family::V4) => "ip",
             Some(Family::V6) => "ip6",
         };
-        write!(f, "{family} {} {}", self.table, self.chain)
+        write!(f, "{family} {} {}", self.table, self.name)
     }
 }
 
-/// Returns those of all chains that drop forwarded packets, tables of ours left out.
-pub(super) fn filters(chains: &[Message]) -> Vec<ForwardFilter> {
-    let filter = |chain: &Message| {
-        let family = match chain.family {
-            NFPROTO_INET => None,
-            NFPROTO_IPV4 => Some(Family::V4),
-            NFPROTO_IPV6 => Some(Family::V6),
-            _ => return None,
-        };
-        let (table, name) = (text(chain, NFTA_CHAIN_TABLE)?, text(chain, NFTA_CHAIN_NAME)?);
-        let beside = |names: &[&str]| {
-            chains.iter().any(|other| {
-                let is_named = || text(other, NFTA_CHAIN_NAME).is_some_and(|name| names.contains(&&*name));
-                other.family == chain.family && is_named() && text(other, NFTA_CHAIN_TABLE).as_ref() == Some(&table)
-            })
-        };
-        let owner = match (&*table, &*name) {
-            FIREWALLD => Owner::Firewalld,
-            IPTABLES if family.is_none() => Owner::Other,
-            IPTABLES if beside(&[DOCKER]) => Owner::Docker,
-            IPTABLES if beside(&UFW) => Owner::Ufw,
-            IPTABLES => Owner::Iptables,
-            _ => Owner::Other,
-        };
-        let hook = read_attributes(&value(&chain.attributes, NFTA_CHAIN_HOOK)?).ok()?;
-        let forwards = number(&hook, NFTA_HOOK_HOOKNUM) == Some(NF_INET_FORWARD);
-        let drops = number(&chain.attributes, NFTA_CHAIN_POLICY) == Some(NF_DROP) || owner == Owner::Firewalld;
-        let is_foreign = !table.starts_with(kill_switch::PURPOSE);
-        (forwards && drops && is_foreign).then_some(ForwardFilter {
-            family,
-            table,
-            chain: name,
-            owner,
+/// Returns those of all chains that are at a hook (`NF_INET_*`), tables of ours left out.
+pub(super) fn at(hook: u32, chains: &[Message]) -> Vec<ForeignChain> {
+    chains.iter().filter_map(|chain| read(hook, chain, chains)).collect()
+}
+
+fn read(hook: u32, chain: &Message, all: &[Message]) -> Option<ForeignChain> {
+    let family = match chain.family {
+        NFPROTO_INET => None,
+        NFPROTO_IPV4 => Some(Family::V4),
+        NFPROTO_IPV6 => Some(Family::V6),
+        _ => return None,
+    };
+    let base = read_nested(&chain.attributes, NFTA_CHAIN_HOOK)?;
+    let text = |chain: &Message, kind| read_text(&chain.attributes, kind);
+    let (table, name) = (text(chain, NFTA_CHAIN_TABLE)?, text(chain, NFTA_CHAIN_NAME)?);
+    let is_foreign = !table.starts_with(kill_switch::PURPOSE);
+    if read_number(&base, NFTA_HOOK_HOOKNUM) != Some(hook) || !is_foreign {
+        return None;
+    }
+    let is_beside = |names: &[&str]| {
+        all.iter().any(|other| {
+            let is_named = || text(other, NFTA_CHAIN_NAME).is_some_and(|name| names.contains(&&*name));
+            other.family == chain.family && is_named() && text(other, NFTA_CHAIN_TABLE).as_ref() == Some(&table)
         })
     };
-    chains.iter().filter_map(filter).collect()
-}
-
-fn text(chain: &Message, kind: u16) -> Option<String> {
-    let value = value(&chain.attributes, kind)?;
-    Some(String::from_utf8_lossy(&value).trim_end_matches('\0').to_owned())
-}
-
-fn number(attributes: &[DefaultNla], kind: u16) -> Option<u32> {
-    let value = value(attributes, kind)?;
-    Some(u32::from_be_bytes(value.try_into().ok()?))
+    let owner = match (&*table, &*name) {
+        ("firewalld", "filter_INPUT" | "filter_FORWARD") => Owner::Firewalld,
+        ("filter", "FORWARD") if family.is_some() && is_beside(&[DOCKER]) => Owner::Docker,
+        ("filter", "INPUT" | "FORWARD") if family.is_some() => match () {
+            () if is_beside(&FIREWALLD) => Owner::Firewalld,
+            () if is_beside(&UFW) => Owner::Ufw,
+            () => Owner::Iptables,
+        },
+        _ => Owner::Other,
+    };
+    Some(ForeignChain {
+        family,
+        protocol: chain.family,
+        table,
+        name,
+        owner,
+        drops_by_policy: read_number(&chain.attributes, NFTA_CHAIN_POLICY) == Some(NF_DROP),
+    })
 }
 
 #[cfg(test)]
@@ -150,16 +168,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::nft::message;
-    use crate::nft::message::{nested, string};
+    use crate::nft::message::{NF_INET_FORWARD, NF_INET_LOCAL_IN, nested, number, string};
 
     /// One as the kernel lists it.
     fn chain(family: u8, table: &str, name: &str, hook: u32, policy: u32) -> Message {
         let attributes = vec![
             string(NFTA_CHAIN_TABLE, table),
             string(NFTA_CHAIN_NAME, name),
-            nested(NFTA_CHAIN_HOOK, &[message::number(NFTA_HOOK_HOOKNUM, hook)]),
-            message::number(NFTA_CHAIN_POLICY, policy),
+            nested(NFTA_CHAIN_HOOK, &[number(NFTA_HOOK_HOOKNUM, hook)]),
+            number(NFTA_CHAIN_POLICY, policy),
         ];
         let mut chain = Message::get_chains();
         chain.family = family;
@@ -167,6 +184,11 @@ mod tests {
         let mut payload = vec![0; chain.buffer_len()];
         chain.serialize(&mut payload);
         Message::deserialize(&NetlinkHeader::default(), &payload).unwrap()
+    }
+
+    fn forward(chains: &[Message]) -> Vec<ForeignChain> {
+        let all = at(NF_INET_FORWARD, chains).into_iter();
+        all.filter(ForeignChain::filters).collect()
     }
 
     #[test]
@@ -177,11 +199,11 @@ mod tests {
             drops(NFPROTO_INET, "mine", "pass"),
             chain(NFPROTO_INET, "firewalld", "filter_FORWARD", NF_INET_FORWARD, 1),
             chain(NFPROTO_INET, "mine", "accepts", NF_INET_FORWARD, 1),
-            chain(NFPROTO_IPV4, "filter", "INPUT", 1, NF_DROP),
+            chain(NFPROTO_IPV4, "filter", "INPUT", NF_INET_LOCAL_IN, NF_DROP),
             drops(7, "bridge", "FORWARD"),
             drops(NFPROTO_IPV6, "adit-kill-switch-wg1", "forward"),
         ];
-        let found = filters(&chains);
+        let found = forward(&chains);
         let names: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
             names,
@@ -190,7 +212,7 @@ mod tests {
         assert!(found[0].concerns(Family::V4) && !found[0].concerns(Family::V6) && found[1].concerns(Family::V6));
         assert!(
             found[2]
-                .way_out("wg0")
+                .how_to_forward("wg0")
                 .contains("firewall-cmd --permanent --zone=adit --add-interface=wg0; ")
         );
     }
@@ -202,7 +224,7 @@ mod tests {
                 chain(family, "filter", "FORWARD", NF_INET_FORWARD, NF_DROP),
                 chain(of, "filter", room, 99, NF_DROP),
             ];
-            filters(&chains)[0].way_out("wg0")
+            forward(&chains)[0].how_to_forward("wg0")
         };
         let plain = "iptables -I FORWARD -i wg0 -j ACCEPT; iptables -I FORWARD -o wg0 -j ACCEPT";
         let ufw = "ufw route allow in on wg0; ufw route allow out on wg0";
@@ -226,7 +248,7 @@ mod tests {
         #[test]
         fn no_answer_makes_a_panic(payload in proptest::collection::vec(any::<u8>(), 0..100)) {
             if let Ok(message) = Message::deserialize(&NetlinkHeader::default(), &payload) {
-                filters(&[message]);
+                forward(&[message]);
             }
         }
     }
