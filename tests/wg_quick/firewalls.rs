@@ -65,9 +65,10 @@ const FIREWALLD: Firewall = Firewall {
     input: &["inet firewalld filter_INPUT"],
 };
 
+/// So it forwards within a zone as it comes.
 const FIREWALLD_BY_IPTABLES: Firewall = Firewall {
     start: "make_room_for_firewalld; echo FirewallBackend=iptables > /etc/firewalld/firewalld.conf; start_firewalld",
-    forward: &["ip filter FORWARD", "ip6 filter FORWARD"],
+    forward: &[],
     input: &["ip filter INPUT", "ip6 filter INPUT"],
     ..FIREWALLD
 };

@@ -68,7 +68,7 @@ nft 'add table bridge mine; add table inet seen; add chain inet seen in { type f
 impl World {
     /// Whether one of some datagrams comes by all rules.
     fn lets_in(&self, client: &World) -> bool {
-        client.sh("for _ in 1 2 3; do echo x > /dev/udp/192.0.2.1/51820; done");
+        client.sh("bash -c 'for _ in 1 2 3; do echo x > /dev/udp/192.0.2.1/51820; done'");
         !self.sh("nft list table inet seen").contains("packets 0 ")
     }
 }

@@ -17,7 +17,7 @@ const NFT_REG_1: u32 = 1;
 
 pub(super) const NFTA_META_DREG: u16 = 1;
 pub(super) const NFTA_META_KEY: u16 = 2;
-const NFTA_META_SREG: u16 = 3;
+pub(super) const NFTA_META_SREG: u16 = 3;
 const NFT_META_MARK: u32 = 3;
 pub(super) const NFT_META_IIFNAME: u32 = 6;
 const NFT_META_OIFNAME: u32 = 7;
@@ -25,7 +25,7 @@ pub(super) const NFT_META_L4PROTO: u32 = 16;
 
 pub(super) const NFTA_CT_DREG: u16 = 1;
 pub(super) const NFTA_CT_KEY: u16 = 2;
-const NFTA_CT_SREG: u16 = 4;
+pub(super) const NFTA_CT_SREG: u16 = 4;
 const NFT_CT_MARK: u32 = 3;
 
 pub(super) const NFTA_PAYLOAD_DREG: u16 = 1;

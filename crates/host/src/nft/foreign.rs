@@ -11,8 +11,10 @@ use super::message::{
 };
 use crate::Family;
 
-/// Where firewalld decides with iptables for its backend.
-const FIREWALLD: [&str; 2] = ["INPUT_ZONES", "FORWARD_ZONES"];
+/// The table of firewalld.
+const FIREWALLD: &str = "firewalld";
+/// Where it decides with iptables for its backend.
+const FIREWALLD_BY_IPTABLES: [&str; 2] = ["INPUT_ZONES", "FORWARD_ZONES"];
 /// Where Docker leaves room for rules of others about what is forwarded, before its own.
 const DOCKER: &str = "DOCKER-USER";
 /// Where ufw has the rules that people give it.
@@ -59,9 +61,10 @@ impl ForeignChain {
         self.family.is_none_or(|own| own == family)
     }
 
-    /// Tells whether it drops forwarded packets that none of its rules accepts. Those of firewalld are for accepting: the last one rejects.
+    /// Tells whether it drops forwarded packets that none of its rules accepts. The policy of firewalld's is to accept: the last rule rejects. With
+    /// iptables it forwards within a zone as it comes.
     pub(super) fn filters(&self) -> bool {
-        self.drops_by_policy || self.owner == Owner::Firewalld
+        self.drops_by_policy || self.table == FIREWALLD
     }
 
     /// Returns how people have it forward what comes and goes by an interface.
@@ -143,10 +146,10 @@ fn read(hook: u32, chain: &Message, all: &[Message]) -> Option<ForeignChain> {
         })
     };
     let owner = match (&*table, &*name) {
-        ("firewalld", "filter_INPUT" | "filter_FORWARD") => Owner::Firewalld,
+        (FIREWALLD, "filter_INPUT" | "filter_FORWARD") => Owner::Firewalld,
         ("filter", "FORWARD") if family.is_some() && is_beside(&[DOCKER]) => Owner::Docker,
         ("filter", "INPUT" | "FORWARD") if family.is_some() => match () {
-            () if is_beside(&FIREWALLD) => Owner::Firewalld,
+            () if is_beside(&FIREWALLD_BY_IPTABLES) => Owner::Firewalld,
             () if is_beside(&UFW) => Owner::Ufw,
             () => Owner::Iptables,
         },

@@ -323,3 +323,75 @@ impl Registers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Family;
+    use crate::nft::message::{nested, number, string};
+
+    const STEPS: [&str; 12] = [
+        "meta",
+        "ct",
+        "payload",
+        "bitwise",
+        "cmp",
+        "range",
+        "lookup",
+        "immediate",
+        "match",
+        "target",
+        "counter",
+        "other",
+    ];
+
+    /// Attributes with numbers, texts, anything, and attributes of such in them.
+    fn attributes() -> impl Strategy<Value = Vec<DefaultNla>> {
+        let kind = 1..12_u16;
+        let code = prop_oneof![0..20_u32, NFT_RETURN - 1..=NFT_CONTINUE];
+        let leaf = prop_oneof![
+            (kind.clone(), code).prop_map(|(kind, value)| number(kind, value)),
+            (
+                kind.clone(),
+                prop::sample::select(vec!["in", "udp", "multiport", "conntrack"])
+            )
+                .prop_map(|(kind, text)| string(kind, text)),
+            (kind.clone(), prop::collection::vec(any::<u8>(), 0..160))
+                .prop_map(|(kind, bytes)| DefaultNla::new(kind, bytes)),
+        ];
+        let tree = leaf.prop_recursive(3, 12, 4, move |inner| {
+            (kind.clone(), prop::collection::vec(inner, 0..4)).prop_map(|(kind, list)| nested(kind, &list))
+        });
+        prop::collection::vec(tree, 0..6)
+    }
+
+    fn rules() -> impl Strategy<Value = Vec<Message>> {
+        let step = (prop::sample::select(&STEPS[..]), attributes()).prop_map(|(name, data)| {
+            let step = [string(NFTA_EXPR_NAME, name), nested(NFTA_EXPR_DATA, &data)];
+            nested(1, &step)
+        });
+        let rule = prop::collection::vec(step, 0..5).prop_map(|steps| {
+            let mut rule = Message::get_rules(2, "mine");
+            rule.attributes = vec![string(NFTA_RULE_CHAIN, "in"), nested(NFTA_RULE_EXPRESSIONS, &steps)];
+            rule
+        });
+        prop::collection::vec(rule, 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn no_rules_make_a_panic_or_go_on_for_ever(rules in rules(), elements in attributes(), flags in attributes(), port: u16) {
+            let message = |attributes| {
+                let mut message = Message::get_rules(2, "mine");
+                message.attributes = attributes;
+                message
+            };
+            let mut set = |_: &str| Set::read(&message(flags.clone()), &[message(elements.clone())]);
+            for family in Family::BOTH {
+                Rules::new(&rules).can_pass("in", false, Datagram { family, port }, &mut set);
+            }
+        }
+    }
+}
