@@ -12,6 +12,8 @@ mod firewall;
 mod firewalls;
 #[path = "wg_quick/iptables.rs"]
 mod iptables;
+#[path = "wg_quick/ipv6_off.rs"]
+mod ipv6_off;
 #[path = "wg_quick/keeper.rs"]
 mod keeper;
 #[path = "wg_quick/kills.rs"]

@@ -1,8 +1,14 @@
 //! The two families of IP, which the kernel keeps tables of their own for.
 
+use std::fs;
 use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
+
+use crate::sysctl;
+
+/// Has a folder for each interface that may have addresses of IPv6; a kernel without has none.
+const IPV6_CONF: &str = "/proc/sys/net/ipv6/conf";
 
 /// A family of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -23,6 +29,22 @@ impl Family {
             IpAddr::V4(_) => Self::V4,
             IpAddr::V6(_) => Self::V6,
         }
+    }
+
+    /// Tells whether it is off: no interface may have addresses of it, but for loopback.
+    pub fn is_off(self) -> bool {
+        if self == Self::V4 {
+            return false;
+        }
+        let Ok(interfaces) = fs::read_dir(IPV6_CONF) else {
+            return true;
+        };
+        let names = interfaces
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names = names.filter(|name| !["all", "default", "lo"].contains(&&**name));
+        // Of one that is gone meanwhile it does not matter.
+        names.all(|name| sysctl::read(&format!("net/ipv6/conf/{name}/disable_ipv6")).is_ok_and(|value| value != "0"))
     }
 
     /// Returns the number of bits in an address.

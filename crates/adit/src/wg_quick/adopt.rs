@@ -72,8 +72,7 @@ fn take_routes(host: &mut Host, wanted: &[Item]) -> Outcome {
 pub(super) fn release(interface: &str) -> Outcome {
     let _lock = journal::lock()?;
     confirm::refuse_while_pending(interface)?;
-    let journal = Journal::read(interface)?.filter(|journal| journal.complete);
-    let journal = journal.ok_or_else(|| Failure::new(format!("`{interface}' was not brought up by adit")))?;
+    let journal = Journal::of_tunnel(interface)?;
     let foreign = journal.items.iter().find_map(|item| match item {
         Item::KillSwitch(_) => Some("KillSwitch"),
         Item::Gateway { .. } => Some("Gateway"),

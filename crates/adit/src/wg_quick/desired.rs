@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use conf::prefix::Prefix;
-use conf::quick::{KillSwitch, Quick, Table};
+use conf::quick::{Address, KillSwitch, Quick, Table};
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::kill_switch::Exceptions;
@@ -14,14 +14,24 @@ use host::{Error, Family, Netlink, route};
 use super::journal::{self, Journal};
 use super::{Failure, mtu, say};
 
-/// The addresses of the interface.
+/// The addresses of the interface. Where IPv6 is off those of it are left out, as routes are: nothing gets past the tunnel by it.
 pub(super) fn addresses(quick: &Quick) -> impl Iterator<Item = Item> {
-    quick.addresses.iter().map(|address| {
+    let usable = usable_addresses(quick);
+    if usable.len() < quick.addresses.len() {
+        say("Warning: IPv6 is off on this machine: addresses and routes of it are left out");
+    }
+    usable.into_iter().map(|address| {
         Item::Address(InterfaceAddress {
-            address: address.value.address,
-            prefix_len: address.value.network.prefix_len(),
+            address: address.address,
+            prefix_len: address.network.prefix_len(),
         })
     })
+}
+
+fn usable_addresses(quick: &Quick) -> Vec<Address> {
+    let is_off = Family::V6.is_off();
+    let all = quick.addresses.iter().map(|address| address.value);
+    all.filter(|address| !(is_off && address.address.is_ipv6())).collect()
 }
 
 /// The largest packet: what the file says, or what fits on the way to the peers at `endpoints`.
@@ -95,8 +105,8 @@ pub(super) fn gateway(quick: &Quick, journal: &Journal, netlink: &mut Netlink) -
     let foreign: Vec<&Item> = journal::items(&others).collect();
     let interface = journal.interface();
     let is_used = |family: &Family| {
-        let mut addresses = quick.addresses.iter().map(|address| address.value.address);
-        addresses.any(|address| Family::of(address) == *family)
+        let addresses = usable_addresses(quick);
+        addresses.iter().any(|address| Family::of(address.address) == *family)
     };
     let families: Vec<Family> = Family::BOTH.into_iter().filter(is_used).collect();
     for family in &families {
@@ -169,6 +179,8 @@ pub(super) fn routes(
         Table::Number(number) => Some(*number),
         Table::Named(name) => Some(table_number(name)?),
     };
+    let is_off = Family::V6.is_off();
+    let allowed = allowed.filter(|prefix| !(is_off && prefix.address().is_ipv6()));
     let addresses = all_addresses(quick, journal, host)?;
     let others = journal.others()?;
     let mut choose = |netlink: &mut Netlink| match (fwmark, routes.new_mark) {
@@ -197,10 +209,8 @@ pub(super) fn routes(
 
 /// Returns the addresses that the file names, and those that the interface has from elsewhere: the kernel, a command.
 fn all_addresses(quick: &Quick, journal: &Journal, host: &mut Host) -> Result<Vec<(IpAddr, Prefix)>, Failure> {
-    let named = quick.addresses.iter();
-    let mut all: Vec<(IpAddr, Prefix)> = named
-        .map(|address| (address.value.address, address.value.network))
-        .collect();
+    let named = usable_addresses(quick).into_iter();
+    let mut all: Vec<(IpAddr, Prefix)> = named.map(|address| (address.address, address.network)).collect();
     let link = host.link()?;
     for live in address::list(host.netlink(), link)? {
         let is_foreign = !journal.items.contains(&Item::Address(live));

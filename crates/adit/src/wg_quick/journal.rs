@@ -93,6 +93,15 @@ impl Journal {
         Ok(journal)
     }
 
+    /// Reads that of a tunnel that is up.
+    pub(super) fn of_tunnel(interface: &str) -> Result<Self, Failure> {
+        match Self::read(interface)? {
+            Some(journal) if journal.complete => Ok(journal),
+            Some(_) => Err(Failure::new(format!("`{interface}' has not come up to its end"))),
+            None => Err(Failure::new(format!("`{interface}' was not brought up by adit"))),
+        }
+    }
+
     /// Tells whether this is that of the interface still: a command, or somebody else, may have taken the tunnel down and brought it up anew.
     pub(super) fn is_current(&self) -> Result<bool, Failure> {
         Ok(Self::read(&self.interface)?.is_some_and(|present| present.number == self.number))

@@ -220,10 +220,7 @@ impl Plan {
             used,
         } = wanted;
         let interface = &file.interface;
-        let not_ours = || Failure::new(format!("`{interface}' was not brought up by adit"));
-        let mut journal = Journal::read(interface)?
-            .filter(|journal| journal.complete)
-            .ok_or_else(not_ours)?;
+        let mut journal = Journal::of_tunnel(interface)?;
         engine::warn_if_other(interface, quick.backend)?;
         let live = status(interface)?;
         let mut host = Host::open(interface)?;
@@ -234,9 +231,9 @@ impl Plan {
         let called = peers
             .filter_map(|peer| Some((peer.public_key.value, peer.name.clone()?)))
             .collect();
-        desired::entrance(&config)
-            .into_iter()
-            .for_each(desired::warn_of_shut_port);
+        if let Some(port) = desired::entrance(&config) {
+            desired::warn_of_shut_port(port);
+        }
         let mut request = config.syncconf(&known, &live);
 
         let mut fwmark = request.fwmark.unwrap_or(live.fwmark);

@@ -10,7 +10,7 @@ use conf::prefix::Prefix;
 use conf::quick::{Address, KillSwitch, Quick};
 use conf::wg::file::edit::{Live, edit};
 use host::wireguard::endpoint_text;
-use host::{Netlink, address, link};
+use host::{Family, Netlink, address, link};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -116,7 +116,8 @@ fn edited(file: &File) -> String {
     format!("`{path}' was edited since it was last used: nothing was saved")
 }
 
-/// Returns the addresses of an interface without the link-local ones that the kernel gave it: those that the file does not name.
+/// Returns the addresses of an interface without the link-local ones that the kernel gave it: those that the file does not name. Where IPv6 is off
+/// it has those of the file, which were left out.
 fn addresses(netlink: &mut Netlink, link: u32, quick: &Quick) -> Result<Vec<Address>, Failure> {
     let named = |address: &Address| quick.addresses.iter().any(|named| named.value == *address);
     let is_link_local = |address: IpAddr| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
@@ -125,7 +126,11 @@ fn addresses(netlink: &mut Netlink, link: u32, quick: &Quick) -> Result<Vec<Addr
         let address = live.address;
         Some(Address { address, network })
     });
+    let is_off = Family::V6.is_off();
+    let left_out = quick.addresses.iter().map(|address| address.value);
+    let left_out = left_out.filter(|address| is_off && address.address.is_ipv6());
     Ok(all
         .filter(|address| !is_link_local(address.address) || named(address))
+        .chain(left_out)
         .collect())
 }

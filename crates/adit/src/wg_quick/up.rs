@@ -217,7 +217,9 @@ impl Up<'_> {
         self.make_routes(&status, &mut host)?;
         hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
         // A command may have opened it.
-        entrance.into_iter().for_each(desired::warn_of_shut_port);
+        if let Some(port) = entrance {
+            desired::warn_of_shut_port(port);
+        }
         if unknown {
             names::look_up_in_background(self.file)?;
         }
