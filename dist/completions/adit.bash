@@ -52,6 +52,9 @@ _adit() {
             adit,show)
                 cmd="adit__subcmd__show"
                 ;;
+            adit,strip)
+                cmd="adit__subcmd__strip"
+                ;;
             adit,try)
                 cmd="adit__subcmd__try"
                 ;;
@@ -118,6 +121,9 @@ _adit() {
             adit__subcmd__help,show)
                 cmd="adit__subcmd__help__subcmd__show"
                 ;;
+            adit__subcmd__help,strip)
+                cmd="adit__subcmd__help__subcmd__strip"
+                ;;
             adit__subcmd__help,try)
                 cmd="adit__subcmd__help__subcmd__try"
                 ;;
@@ -143,7 +149,7 @@ _adit() {
 
     case "${cmd}" in
         adit)
-            opts="-h -V --help --version allowed-ips check try up plan reload apply confirm save down adopt release wg-quick show wg help"
+            opts="-h -V --help --version allowed-ips check try up plan reload apply confirm save strip down adopt release wg-quick show wg help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -337,7 +343,7 @@ _adit() {
             return 0
             ;;
         adit__subcmd__help)
-            opts="allowed-ips check try up plan reload apply confirm save down adopt release wg-quick show wg help"
+            opts="allowed-ips check try up plan reload apply confirm save strip down adopt release wg-quick show wg help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -546,6 +552,20 @@ _adit() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        adit__subcmd__help__subcmd__strip)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         adit__subcmd__help__subcmd__try)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -669,6 +689,20 @@ _adit() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        adit__subcmd__strip)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -889,7 +923,7 @@ _adit_more() {
     case "$command" in
         wg) _adit_wg_after "${words[@]:2}" ;;
         wg-quick) _adit_wg_quick "${words[@]:2}" ;;
-        show | up | plan | reload | apply | confirm | save | down | adopt | release)
+        show | up | plan | reload | apply | confirm | save | strip | down | adopt | release)
             if [[ "$current" == -* ]]; then
                 _adit "$@"
             elif [[ "$command" == show ]]; then

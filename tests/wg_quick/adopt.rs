@@ -219,3 +219,19 @@ fn rules_of_commands_stay_as_they_are() {
     world.ok(Tool::Ours, "down wg0");
     assert_eq!(world.sh("ip rule | grep -c 'suppress_prefixlength\\|lookup 77'"), "2");
 }
+
+#[test]
+fn a_reload_takes_a_tunnel_of_the_stock_tool_over_and_a_plan_tells_how() {
+    let Some(world) = World::new() else { return };
+    let nothing = world.state();
+    world.write(&filled(FILES[4]));
+    world.ok(Tool::Stock, "up wg0");
+    let plan = world.run(Tool::Ours, "plan wg0");
+    assert_eq!(plan.status.code(), Some(1));
+    assert!(world.errors().contains("`adit adopt wg0'"), "{}", world.errors());
+    world.write(&filled(FILES[5]));
+    world.ok(Tool::Ours, "reload wg0");
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.settled(), nothing);
+}

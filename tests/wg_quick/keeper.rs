@@ -154,3 +154,21 @@ fn there_is_no_keeper_where_systemd_waits_for_the_tunnel() {
     world.rests();
     world.ok(Tool::Ours, "down wg0");
 }
+
+#[test]
+fn a_tunnel_whose_port_is_taken_does_not_come_up() {
+    let Some(world) = World::new() else { return };
+    let file = filled("Address = 10.9.0.2/24\nListenPort = 777");
+    world.write(&file);
+    world.write_to("wg1", &file.replace("10.9.0.2", "10.8.0.2"));
+    world.ok(Tool::Ours, "up wg0");
+    let before = world.state();
+    let refused = world.run(Tool::Ours, "up wg1");
+    assert!(!refused.status.success());
+    assert!(world.errors().contains("Address already in use"), "{}", world.errors());
+    assert_eq!(world.settled(), before);
+    // Nor does a journal that nobody understands stand in the way of another tunnel.
+    world.sh("for folder in /run/adit/netns-*; do echo nonsense > $folder/wg7.json; done");
+    world.ok(Tool::Ours, "down wg0");
+    assert!(world.errors().contains("wg7.json"), "{}", world.errors());
+}

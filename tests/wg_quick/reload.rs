@@ -1,6 +1,7 @@
 //! `adit reload` and `adit plan`: a running tunnel becomes what its file says, and nothing else is touched.
 
 use super::filled;
+use super::firewall::Internet;
 use super::world::{Tool, World};
 
 pub(crate) const FILES: [&str; 10] = [
@@ -122,5 +123,47 @@ fn a_reload_that_fails_half_way_goes_back() {
     for command in ["plan wg0", "reload wg0"] {
         world.write(&filled(FILES[0]));
         assert_eq!(world.run(Tool::Ours, command).status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_peer_that_has_moved_is_not_moved_back_unless_the_file_says_something_new() {
+    let Some(net) = Internet::new() else { return };
+    let (client, server) = (&net.client, &net.server);
+    net.serve("");
+    net.connect("");
+    server.ok(Tool::Ours, "up wg0");
+    client.ok(Tool::Ours, "up wg0");
+    client.reaches("10.9.0.1");
+    let endpoint = || client.sh("wg show wg0 endpoints | cut -f 2");
+    assert_eq!(endpoint(), "192.0.2.1:51820");
+    server.sh("wg set wg0 listen-port 999; ping -c 1 -W 5 10.9.0.2");
+    assert_eq!(endpoint(), "192.0.2.1:999");
+    net.connect("MTU = 1400");
+    client.ok(Tool::Ours, "reload wg0");
+    assert_eq!(endpoint(), "192.0.2.1:999");
+    client.reaches("10.9.0.1");
+    assert_eq!(client.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    client.sh("sed -i s/51820/51821/ /etc/wireguard/wg0.conf");
+    client.ok(Tool::Ours, "reload wg0");
+    assert_eq!(endpoint(), "192.0.2.1:51821");
+}
+
+#[test]
+fn a_signal_does_not_cut_a_reload_in_two() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILES[4]));
+    world.ok(Tool::Ours, "up wg0");
+    world.write(&filled(FILES[1]));
+    world.ok(Tool::Ours, "reload wg0");
+    let after = world.state();
+    for signal in ["INT", "HUP", "TERM"] {
+        world.write(&filled(FILES[4]));
+        world.ok(Tool::Ours, "reload wg0");
+        world.write(&filled(FILES[1]));
+        let cut = world.traced(&format!("-f -e inject=sendto:signal={signal}:when=18"), "reload wg0");
+        assert!(cut.status.success(), "{signal}");
+        assert!(world.errors().contains(&format!("--- SIG{signal}")), "{}", world.errors());
+        assert_eq!(world.state(), after, "{signal}");
     }
 }

@@ -84,6 +84,11 @@ enum Command {
         /// As for `up`
         tunnel: OsString,
     },
+    /// Print what of a file is for `wg setconf`
+    Strip {
+        /// As for `up`
+        tunnel: OsString,
+    },
     /// Take down a tunnel that `up` or the stock wg-quick brought up
     Down {
         /// As for `up`
@@ -146,6 +151,7 @@ fn main() -> ExitCode {
         Ok(Command::Apply { tunnel, confirm }) => quick("apply", tunnel, option("--confirm", confirm)),
         Ok(Command::Confirm { tunnel }) => quick("confirm", tunnel, Vec::new()),
         Ok(Command::Save { tunnel }) => quick("save", tunnel, Vec::new()),
+        Ok(Command::Strip { tunnel }) => quick("strip", tunnel, Vec::new()),
         Ok(Command::Adopt { tunnel }) => quick("adopt", tunnel, Vec::new()),
         Ok(Command::Release { tunnel }) => quick("release", tunnel, Vec::new()),
         Ok(Command::Down { tunnel }) => quick("down", tunnel, Vec::new()),

@@ -23,6 +23,7 @@ mod private_key;
 mod program;
 mod reload;
 mod save;
+mod signals;
 mod stock;
 mod strip;
 mod temporary;

@@ -20,8 +20,8 @@ pub(super) fn adopt(file: &File) -> Outcome {
         return Err(Failure::new(format!("`{interface}' is adit's already")));
     }
     let text = file.text()?;
-    let (_, quick) = file.understand(&text)?;
-    let mut journal = stock::found_by(interface, &text, &quick)?;
+    let (config, quick) = file.understand(&text)?;
+    let mut journal = stock::found_by(interface, &text, &config, &quick)?;
     let found = journal.items.clone();
     journal.items.retain(|item| matches!(item, Item::Rule(_)));
     let mut host = Host::open(interface)?;

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::engine;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::{Failure, Outcome, confirm, hooks, iptables, save, say, stock};
+use super::{Failure, Outcome, confirm, hooks, iptables, save, say, signals, stock};
 
 /// Takes down what systemd has not: it runs no command to stop a unit that is about to start, or to reload. After a crash all stays for
 /// the next start.
@@ -40,6 +40,8 @@ pub(super) fn run(file: &File) -> Outcome {
         hooks::run(interface, before.pre_down.iter().map(String::as_str))?;
     }
     let lock = journal::lock()?;
+    // Half of it is none that anybody wants.
+    signals::note()?;
     // A command, or somebody else meanwhile, may have changed the tunnel.
     let mut journal = made()?;
     save::before_down(file, &mut journal, &lock)?;

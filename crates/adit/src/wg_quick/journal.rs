@@ -98,7 +98,9 @@ impl Journal {
         match Self::read(interface)? {
             Some(journal) if journal.complete => Ok(journal),
             Some(_) => Err(Failure::new(format!("`{interface}' has not come up to its end"))),
-            None => Err(Failure::new(format!("`{interface}' was not brought up by adit"))),
+            None => Err(Failure::new(format!(
+                "`{interface}' was not brought up by adit; if the stock tool did, `adit adopt {interface}' takes it over"
+            ))),
         }
     }
 
@@ -112,7 +114,7 @@ impl Journal {
         &self.interface
     }
 
-    /// Reads those of all other interfaces.
+    /// Reads those of all other interfaces. One that cannot be read stands in the way of its own only.
     pub(super) fn others(&self) -> Result<Vec<Self>, Failure> {
         let directory = directory()?;
         let entries = match fs::read_dir(&directory) {
@@ -126,7 +128,14 @@ impl Journal {
         // Not what was before a change that waits to be confirmed.
         let names = names.filter(|name| !name.ends_with(BEFORE));
         let others = names.filter(|name| *name != self.interface);
-        others.filter_map(|name| Self::read(&name).transpose()).collect()
+        let read = |name: String| match Self::read(&name) {
+            Err(failure) => {
+                say(format_args!("Warning: {}", failure.message));
+                None
+            }
+            read => read.ok().flatten(),
+        };
+        Ok(others.filter_map(read).collect())
     }
 
     /// Writes it in place of the one before.

@@ -14,6 +14,7 @@ use conf::wg::file::{Config, Peer};
 use host::setup::{Change, Host, Item, Live, changed, changes};
 use proto::PublicKey;
 use serde::Serialize;
+use sys::clock;
 
 use super::confirm::{self, Pending};
 use super::dns::Dns;
@@ -21,7 +22,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::Used;
-use super::{Failure, Outcome, desired, iptables, names, private_key, say};
+use super::{Failure, Outcome, adopt, desired, iptables, names, private_key, say, signals};
 
 /// The way from a running tunnel to its file.
 struct Plan {
@@ -87,7 +88,13 @@ impl Action {
 /// Makes the difference. With a time to confirm, it goes back after that unless `adit confirm` comes first.
 pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
     let wanted = Wanted::read(file)?;
+    if engine::exists(&file.interface)? && Journal::read(&file.interface)?.is_none() {
+        // The stock tool brought it up.
+        adopt::adopt(file)?;
+    }
     let lock = journal::lock()?;
+    // Half a change is none that anybody wants.
+    signals::note()?;
     confirm::refuse_while_pending(&file.interface)?;
     let plan = Plan::new(file, wanted)?;
     let pending = confirm
@@ -173,7 +180,7 @@ impl Wanted {
         let known = names::known(&names);
         Ok(Self {
             known: known.into_iter().collect(),
-            used: Used::new(&text, &quick),
+            used: Used::new(&text, &config, &quick),
             config,
             quick,
         })
@@ -199,6 +206,24 @@ fn note_what_is_gone(journal: &mut Journal, host: &mut Host) -> Outcome {
     Ok(())
 }
 
+/// Where a peer is heard from counts as long as it is heard from, and the file says what it said.
+fn keep_learned_endpoints(config: &mut Config, live: &DeviceStatus, used: Option<&Used>) {
+    /// A session of which more than this has passed since its handshake is over (`REJECT_AFTER_TIME`).
+    const SESSION: Duration = Duration::from_secs(180);
+    let recently = clock::realtime().saturating_sub(SESSION);
+    let peers = live.peers.iter();
+    let heard: HashSet<PublicKey> = peers
+        .filter(|peer| peer.endpoint.is_some() && peer.last_handshake.is_some_and(|time| time > recently))
+        .map(|peer| peer.public_key)
+        .collect();
+    for peer in &mut config.peers {
+        let is_as_before = used.is_some_and(|used| used.has_endpoint_of(peer));
+        if is_as_before && heard.contains(&peer.public_key.value) {
+            peer.endpoint = None;
+        }
+    }
+}
+
 /// Tells whether a peer has an endpoint by name alone, which nobody knows.
 fn is_unknown(peer: &Peer, known: &Addresses, live: &DeviceStatus) -> bool {
     let is_same = |live: &&conf::uapi::PeerStatus| live.public_key == peer.public_key.value;
@@ -214,7 +239,7 @@ fn is_unknown(peer: &Peer, known: &Addresses, live: &DeviceStatus) -> bool {
 impl Plan {
     fn new(file: &File, wanted: Wanted) -> Result<Self, Failure> {
         let Wanted {
-            config,
+            mut config,
             quick,
             known,
             used,
@@ -234,6 +259,7 @@ impl Plan {
         if let Some(port) = desired::entrance(&config) {
             desired::warn_of_shut_port(port);
         }
+        keep_learned_endpoints(&mut config, &live, journal.file.as_ref());
         let mut request = config.syncconf(&known, &live);
 
         let mut fwmark = request.fwmark.unwrap_or(live.fwmark);

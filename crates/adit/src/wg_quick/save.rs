@@ -4,11 +4,14 @@
 
 mod replace;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use conf::key_text;
 use conf::prefix::Prefix;
 use conf::quick::{Address, KillSwitch, Quick};
 use conf::wg::file::edit::{Live, edit};
+use conf::wg::file::{Config, Peer};
 use host::wireguard::endpoint_text;
 use host::{Family, Netlink, address, link};
 use serde::{Deserialize, Serialize};
@@ -25,19 +28,34 @@ pub(super) struct Used {
     /// SHA-256 of the text.
     digest: Vec<u8>,
     save_config: bool,
+    /// The keys of peers, each with its endpoint as it is written.
+    #[serde(default)]
+    endpoints: BTreeSet<String>,
 }
 
 impl Used {
-    pub(super) fn new(text: &[u8], quick: &Quick) -> Self {
+    pub(super) fn new(text: &[u8], config: &Config, quick: &Quick) -> Self {
         Self {
             digest: digest(text),
             save_config: quick.save_config,
+            endpoints: config.peers.iter().filter_map(endpoint).collect(),
         }
+    }
+
+    /// Tells whether a peer had the endpoint that it has now.
+    pub(super) fn has_endpoint_of(&self, peer: &Peer) -> bool {
+        endpoint(peer).is_some_and(|endpoint| self.endpoints.contains(&endpoint))
     }
 
     fn is(&self, text: &[u8]) -> bool {
         self.digest == digest(text)
     }
+}
+
+fn endpoint(peer: &Peer) -> Option<String> {
+    let endpoint = &peer.endpoint.as_ref()?.value;
+    let key = key_text::base64(peer.public_key.value.as_bytes());
+    Some(format!("{} {endpoint}", *key))
 }
 
 fn digest(text: &[u8]) -> Vec<u8> {
@@ -104,7 +122,8 @@ fn save(file: &File, journal: Option<&mut Journal>, _lock: &Lock) -> Outcome {
     written.map_err(|error| Failure::new(format!("cannot save `{}': {error}", file.path.display())))?;
     match journal {
         Some(journal) if journal.file.is_some() => {
-            journal.file = Some(Used::new(&edited, &quick));
+            let (config, quick) = file.understand(&edited)?;
+            journal.file = Some(Used::new(&edited, &config, &quick));
             journal.write()
         }
         _ => Ok(()),

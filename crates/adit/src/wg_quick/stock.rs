@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use conf::quick::{Quick, Stage, Table};
+use conf::wg::file::Config;
 use host::setup::{Host, Item, Live};
 use host::{Error, Family, Netlink, address, route, rule};
 
@@ -20,16 +21,16 @@ pub(super) const BY_A_TOOL: u8 = 3;
 pub(super) fn found(file: &File) -> Result<Journal, Failure> {
     engine::must_exist(&file.interface)?;
     let text = file.text()?;
-    let (_, quick) = file.understand(&text)?;
-    found_by(&file.interface, &text, &quick)
+    let (config, quick) = file.understand(&text)?;
+    found_by(&file.interface, &text, &config, &quick)
 }
 
 /// Like [`found`], by what the file says.
-pub(super) fn found_by(interface: &str, text: &[u8], quick: &Quick) -> Result<Journal, Failure> {
+pub(super) fn found_by(interface: &str, text: &[u8], config: &Config, quick: &Quick) -> Result<Journal, Failure> {
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
     let mut journal = Journal::new(interface.to_owned(), hooks(Stage::PreDown), hooks(Stage::PostDown));
     journal.complete = true;
-    journal.file = Some(Used::new(text, quick));
+    journal.file = Some(Used::new(text, config, quick));
     journal.dns = Dns::wanted(interface, quick).ok().flatten();
     let mut host = Host::open(interface)?;
     let status = status(interface)?;

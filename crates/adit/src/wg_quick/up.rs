@@ -1,6 +1,5 @@
 //! `wg-quick up`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use conf::quick::{Backend, KillSwitch, Quick, Stage};
@@ -16,7 +15,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::Used;
-use super::{Failure, Outcome, background, confirm, desired, down, hooks, keeper, names, private_key, say};
+use super::{Failure, Outcome, background, confirm, desired, down, hooks, keeper, names, private_key, say, signals};
 
 /// Brings a tunnel up; `backend`, a word for one, comes before what the file says.
 pub(super) fn run(file: &File, backend: Option<&str>) -> Outcome {
@@ -47,7 +46,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     let (mut config, quick) = file.understand(&text)?;
     private_key::fill(&mut config, &quick, file)?;
     let backend = backend.unwrap_or(quick.backend);
-    let stop = stop_on_signals()?;
+    let stop = signals::note()?;
     let interface = &file.interface;
     let mut lock = journal::lock()?;
     let left = Journal::read(interface)?;
@@ -72,7 +71,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         (lock, held) = clear(left, &quick, lock)?;
         journal.items.extend(held.map(Item::KillSwitch));
     }
-    journal.file = Some(Used::new(&text, &quick));
+    journal.file = Some(Used::new(&text, &config, &quick));
     journal.keeper = keeper;
     journal.write()?;
     let mut up = Up {
@@ -164,20 +163,6 @@ fn tell_service_manager(interface: &str) {
     let _ = sd_notify::notify(&states);
 }
 
-/// Returns a flag that a signal to end sets; what was made can then be undone.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-        signal_hook::consts::SIGHUP,
-    ] {
-        let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
-        registered.map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
-    }
-    Ok(stop)
-}
-
 struct Up<'a> {
     file: &'a File,
     interface: &'a str,
@@ -204,6 +189,7 @@ impl Up<'_> {
     fn run(mut self, config: Config) -> Outcome {
         hooks::run(self.interface, self.quick.hooks(Stage::PreUp))?;
         let entrance = desired::entrance(&config);
+        let port = config.listen_port.map(|port| port.value);
         let unknown = self.configure(config)?;
         let mut host = Host::open(self.interface)?;
         if let Some(exceptions) = self.switch.filter(|exceptions| exceptions.name_servers && !unknown) {
@@ -211,6 +197,9 @@ impl Up<'_> {
             self.make(&[Item::KillSwitch(exceptions.closed())], &mut host, &lock)?;
         }
         self.make_link(&mut host)?;
+        if let Some(port) = port.filter(|port| *port != 0) {
+            self.listen(port)?;
+        }
         // Who asks an engine that is up makes sure that it listens.
         let status = engine::status(self.interface)?;
         self.set_dns()?;
@@ -250,6 +239,16 @@ impl Up<'_> {
         let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
         let mtu = desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?;
         self.make(&[mtu, Item::Up], host, &lock)
+    }
+
+    /// Asks for the port once more: an engine opens it when the link comes up, and nobody hears if somebody else has it.
+    fn listen(&self, port: u16) -> Outcome {
+        let _lock = self.lock()?;
+        let request = SetRequest {
+            listen_port: Some(port),
+            ..SetRequest::default()
+        };
+        change(self.interface, &request)
     }
 
     fn set_dns(&mut self) -> Outcome {

@@ -1,0 +1,20 @@
+//! Signals to end: what has begun comes to its end, or is undone.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::Failure;
+
+/// From now on such a signal ends nothing, but sets the flag that is returned.
+pub(super) fn note() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+    ] {
+        let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
+        registered.map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
+    }
+    Ok(stop)
+}
