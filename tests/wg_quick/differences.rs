@@ -130,6 +130,32 @@ fn a_tunnel_comes_up_before_the_name_of_its_peer_is_known() {
     panic!("the endpoint is still unknown");
 }
 
+#[test]
+fn a_name_server_that_does_not_answer_keeps_no_tunnel_down() {
+    let Some(world) = World::new() else { return };
+    world.sh("echo 'nameserver 127.0.0.1\noptions timeout:30 attempts:2' > /run/wireguard/resolv.conf; mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
+    world.sh("nft 'add table inet mine; add chain inet mine in { type filter hook input priority 0; }; add rule inet mine in meta l4proto {tcp, udp} th dport 53 drop'");
+    world.write(&filled(
+        "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16\nEndpoint = mute.example:5\n\
+         [Peer]\nPublicKey = {B}\nAllowedIPs = 10.2.0.0/16\nEndpoint = localhost:6\n",
+    ));
+    for command in ["up wg0", "reload wg0"] {
+        assert!(
+            world.under("timeout 25", command).status.success(),
+            "{}",
+            world.errors()
+        );
+        assert!(
+            world.errors().contains("No answer yet: `mute.example:5'"),
+            "{}",
+            world.errors()
+        );
+    }
+    assert!(world.sh("ip route").contains("10.1.0.0/16 dev wg0"));
+    assert!(world.sh("wg show wg0 endpoints").contains("127.0.0.1:6"));
+    world.ok(Tool::Ours, "down wg0");
+}
+
 /// As later versions of the stock tool do; that of Debian 12 runs these commands before there is an interface.
 #[test]
 fn name_servers_are_used_without_a_resolvconf() {

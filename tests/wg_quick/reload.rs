@@ -163,7 +163,11 @@ fn a_signal_does_not_cut_a_reload_in_two() {
         world.write(&filled(FILES[1]));
         let cut = world.traced(&format!("-f -e inject=sendto:signal={signal}:when=18"), "reload wg0");
         assert!(cut.status.success(), "{signal}");
-        assert!(world.errors().contains(&format!("--- SIG{signal}")), "{}", world.errors());
+        assert!(
+            world.errors().contains(&format!("--- SIG{signal}")),
+            "{}",
+            world.errors()
+        );
         assert_eq!(world.state(), after, "{signal}");
     }
 }

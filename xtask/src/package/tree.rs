@@ -11,14 +11,19 @@ use e2e::needs;
 const NAMES: [&str; 3] = ["aditd", "wg", "wg-quick"];
 
 /// What is installed as it stands in the source, and the folder it goes to.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 12] = [
     ("dist/systemd/wg-quick@.service", "usr/lib/systemd/system"),
     ("dist/systemd/wg-quick.target", "usr/lib/systemd/system"),
     ("dist/debian/copyright", "usr/share/doc/adit"),
     ("README.md", "usr/share/doc/adit"),
     ("LICENSE-MIT", "usr/share/doc/adit"),
     ("LICENSE-APACHE", "usr/share/doc/adit"),
-    ("docs/deployment.md", "usr/share/doc/adit"),
+    ("docs/allowed-ips.md", "usr/share/doc/adit/docs"),
+    ("docs/check.md", "usr/share/doc/adit/docs"),
+    ("docs/compatibility.md", "usr/share/doc/adit/docs"),
+    ("docs/deployment.md", "usr/share/doc/adit/docs"),
+    ("docs/firewall.md", "usr/share/doc/adit/docs"),
+    ("docs/json.md", "usr/share/doc/adit/docs"),
 ];
 
 /// Lays the tree at `root`, in place of what is there.

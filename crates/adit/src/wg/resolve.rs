@@ -1,7 +1,8 @@
 //! Names of endpoints, all looked up at once. Who does not answer is asked again, as often as the environment says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -40,7 +41,13 @@ pub(super) fn addresses(mut names: BTreeSet<Endpoint>) -> Result<Vec<(Endpoint, 
     loop {
         let mut hopeless = Vec::new();
         let mut again = Vec::new();
-        for (name, answer) in look_up(&names) {
+        let (sender, answers) = mpsc::channel();
+        look_up(&names, &|name, answer| {
+            // The other end is there.
+            let _ = sender.send((name, answer));
+        });
+        let answers: BTreeMap<Endpoint, Answer> = answers.try_iter().collect();
+        for (name, answer) in answers {
             match answer {
                 Ok(address) => found.push((name, address)),
                 Err(failure) => {
@@ -74,22 +81,19 @@ pub(super) fn addresses(mut names: BTreeSet<Endpoint>) -> Result<Vec<(Endpoint, 
     }
 }
 
-/// Asks for each name once, many at a time.
-pub(crate) fn look_up(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, Result<SocketAddr, resolve::Failure>)> {
+/// The address of a name, or why there is none.
+pub(crate) type Answer = Result<SocketAddr, resolve::Failure>;
+
+/// Asks for each name once, many at a time, and tells each answer as it comes.
+pub(crate) fn look_up(names: &BTreeSet<Endpoint>, tell: &(dyn Fn(Endpoint, Answer) + Sync)) {
     let names: Vec<&Endpoint> = names.iter().collect();
-    let ask = |name: &Endpoint| resolve::udp(&name.host, name.port);
-    let mut answers = Vec::with_capacity(names.len());
     for names in names.chunks(AT_A_TIME) {
         thread::scope(|scope| {
-            let asking: Vec<_> = names.iter().map(|name| scope.spawn(|| ask(name))).collect();
-            for (name, asking) in names.iter().zip(asking) {
-                // A thread that panicked has said so; the name is asked for again here.
-                let answer = asking.join().unwrap_or_else(|_| ask(name));
-                answers.push(((*name).clone(), answer));
+            for name in names {
+                scope.spawn(|| tell((*name).clone(), resolve::udp(&name.host, name.port)));
             }
         });
     }
-    answers
 }
 
 /// How often to ask again; `None` without end.

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use conf::uapi::{DeviceStatus, PeerChange, SetRequest};
 use conf::wg::file::{Config, Peer};
@@ -16,17 +19,34 @@ use super::journal::{self, Journal};
 use super::{Failure, Outcome, background, say};
 use crate::wg::look_up;
 
-/// Asks for all names once, and tells which are not known.
-pub(super) fn known(names: &BTreeSet<Endpoint>) -> Vec<(Endpoint, SocketAddr)> {
+/// How long a command waits for names.
+pub(super) const A_MOMENT: Duration = Duration::from_secs(2);
+/// How long the program in the background waits for them, each time: longer than any resolver.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Asks for all names once, and tells which are not known in time.
+pub(super) fn known(names: &BTreeSet<Endpoint>, time: Duration) -> Vec<(Endpoint, SocketAddr)> {
+    let (sender, answers) = mpsc::channel();
+    let mut left = names.clone();
+    let names = names.clone();
+    thread::spawn(move || {
+        look_up(&names, &|name, answer| {
+            // Nobody waits any more for what comes late.
+            let _ = sender.send((name, answer));
+        });
+    });
+    let until = Instant::now() + time;
     let mut known = Vec::new();
-    for (name, answer) in look_up(names) {
+    let tell = |why: &str, name| say(format_args!("{why}: `{name}'; it is asked for again in the background"));
+    while let Ok((name, answer)) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        left.remove(&name);
         match answer {
             Ok(address) => known.push((name, address)),
-            Err(failure) => say(format_args!(
-                "{}: `{name}'; it is asked for again in the background",
-                failure.reason
-            )),
+            Err(failure) => tell(&failure.reason, name),
         }
+    }
+    for name in left {
+        tell("No answer yet", name);
     }
     known
 }
@@ -67,7 +87,7 @@ fn set_known(file: &File, config: &Config, status: &DeviceStatus) -> bool {
         return true;
     }
     let names = waiting.iter().map(|(_, name)| (*name).clone()).collect();
-    let known = known(&names);
+    let known = known(&names, LONG);
     let mut request = SetRequest::default();
     for (public_key, name) in waiting {
         if let Some((_, address)) = known.iter().find(|(known, _)| known == name) {

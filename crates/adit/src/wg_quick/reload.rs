@@ -177,7 +177,7 @@ impl Wanted {
             ));
         }
         let names = config.names();
-        let known = names::known(&names);
+        let known = names::known(&names, names::A_MOMENT);
         Ok(Self {
             known: known.into_iter().collect(),
             used: Used::new(&text, &config, &quick),

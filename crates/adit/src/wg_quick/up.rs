@@ -218,7 +218,7 @@ impl Up<'_> {
     /// Gives the interface its keys and peers. Tells whether an endpoint has a name that nobody knows yet.
     fn configure(&self, config: Config) -> Result<bool, Failure> {
         let names = config.names();
-        let addresses = names::known(&names);
+        let addresses = names::known(&names, names::A_MOMENT);
         let unknown = addresses.len() < names.len();
         say(format_args!("[#] wg addconf {} /dev/fd/63", self.interface));
         let mut request = config.addconf(&addresses.into_iter().collect());
