@@ -59,7 +59,7 @@ const OPEN: &[&str] = &[
 ];
 
 /// Tables to put rules in, and one that counts what has passed all others.
-const TABLES: &str = "nft flush ruleset
+const TABLES: &str = "set -e; nft flush ruleset
 for family in inet ip ip6; do
     nft \"add table $family mine; add chain $family mine in { type filter hook input priority 0; }; add chain $family mine sub\"
 done

@@ -171,3 +171,26 @@ fn a_signal_does_not_cut_a_reload_in_two() {
         assert_eq!(world.state(), after, "{signal}");
     }
 }
+
+#[test]
+fn commands_that_changed_are_told_and_those_for_down_are_taken() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(&format!("{}\nPostUp = echo up", FILES[0])));
+    world.ok(Tool::Ours, "up wg0");
+    let plan = || {
+        let plan = world.run(Tool::Ours, "plan wg0");
+        String::from_utf8(plan.stdout).unwrap()
+    };
+    world.write(&filled(&format!(
+        "{}\nPostUp = echo new\nPostDown = echo down > /run/wireguard/down",
+        FILES[0]
+    )));
+    assert_eq!(plan(), "wg0: ~ commands for down (PreDown, PostDown)\n");
+    assert!(world.errors().contains("PreUp or PostUp changed"), "{}", world.errors());
+    world.ok(Tool::Ours, "reload wg0");
+    assert!(world.errors().contains("PreUp or PostUp changed"), "{}", world.errors());
+    assert_eq!(plan(), "wg0: nothing to change\n");
+    assert_eq!(world.errors(), "");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.sh("cat /run/wireguard/down"), "down");
+}

@@ -277,6 +277,13 @@ impl Plan {
         wanted.extend(routes.items);
         wanted.extend(desired::gateway(&quick, &journal, host.netlink())?);
         request.fwmark = routes.new_mark.or(request.fwmark);
+        if journal
+            .file
+            .as_ref()
+            .is_some_and(|used| used.has_other_up_commands(&quick))
+        {
+            say("Warning: PreUp or PostUp changed: they run when the tunnel is brought up, not now");
+        }
         let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
         Ok(Self {
             changes: changes(&journal.items, &journal.unsure, &wanted),
@@ -307,6 +314,9 @@ impl Plan {
                 Action::Remove,
                 "iptables-restore -n (firewall of the stock tool)".to_owned(),
             ));
+        }
+        if (&self.pre_down, &self.post_down) != (&self.journal.pre_down, &self.journal.post_down) {
+            steps.push(step(Action::Change, "commands for down (PreDown, PostDown)".to_owned()));
         }
         if !self.journal.has_dns(self.dns.as_ref()) {
             steps.push(step(Action::Change, "name servers".to_owned()));

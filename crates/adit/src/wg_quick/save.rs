@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use conf::key_text;
 use conf::prefix::Prefix;
-use conf::quick::{Address, KillSwitch, Quick};
+use conf::quick::{Address, KillSwitch, Quick, Stage};
 use conf::wg::file::edit::{Live, edit};
 use conf::wg::file::{Config, Peer};
 use host::wireguard::endpoint_text;
@@ -28,6 +28,9 @@ pub(super) struct Used {
     /// SHA-256 of the text.
     digest: Vec<u8>,
     save_config: bool,
+    /// Commands for before and after the beginning; those of earlier builds are not known.
+    #[serde(default)]
+    up_commands: Option<Vec<String>>,
     /// The keys of peers, each with its endpoint as it is written.
     #[serde(default)]
     endpoints: BTreeSet<String>,
@@ -38,8 +41,16 @@ impl Used {
         Self {
             digest: digest(text),
             save_config: quick.save_config,
+            up_commands: Some(up_commands(quick)),
             endpoints: config.peers.iter().filter_map(endpoint).collect(),
         }
+    }
+
+    /// Tells whether other commands are to run at the beginning than there were.
+    pub(super) fn has_other_up_commands(&self, quick: &Quick) -> bool {
+        self.up_commands
+            .as_ref()
+            .is_some_and(|commands| *commands != up_commands(quick))
     }
 
     /// Tells whether a peer had the endpoint that it has now.
@@ -50,6 +61,11 @@ impl Used {
     fn is(&self, text: &[u8]) -> bool {
         self.digest == digest(text)
     }
+}
+
+fn up_commands(quick: &Quick) -> Vec<String> {
+    let stages = [Stage::PreUp, Stage::PostUp].into_iter();
+    stages.flat_map(|stage| quick.hooks(stage).map(str::to_owned)).collect()
 }
 
 fn endpoint(peer: &Peer) -> Option<String> {
