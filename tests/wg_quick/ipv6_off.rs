@@ -51,6 +51,16 @@ fn what_names_ipv6_is_left_out_where_it_is_off_and_comes_with_a_reload_when_it_i
 }
 
 #[test]
+fn without_a_kill_switch_a_tunnel_that_would_leak_later_does_not_come_up() {
+    let Some(world) = World::new() else { return };
+    world.turn_ipv6(1);
+    let before = world.state();
+    world.write(&filled(&FILE.replace("KillSwitch = true\n", "")));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(2));
+    assert_eq!(world.settled(), before);
+}
+
+#[test]
 fn where_others_have_ipv6_it_is_not_left_out() {
     let Some(world) = World::new() else { return };
     world.sh("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::path::Path;
 
 use netlink_packet_route::AddressFamily;
 
 use crate::sysctl;
 
-/// Has a folder for each interface that may have addresses of IPv6; a kernel without has none.
+/// Where parameters of the network are; for IPv6 there are none where the kernel is without.
+const PARAMETERS: [&str; 2] = ["/proc/sys/net/ipv4", "/proc/sys/net/ipv6"];
+/// Has a folder for each interface.
 const IPV6_CONF: &str = "/proc/sys/net/ipv6/conf";
 
 /// A family of IP.
@@ -31,13 +34,19 @@ impl Family {
         }
     }
 
-    /// Tells whether it is off: no interface may have addresses of it, but for loopback.
+    /// Tells whether the kernel is without it, and cannot get it.
+    pub fn is_missing(self) -> bool {
+        let [is_there, is_there_too] = PARAMETERS.map(|path| Path::new(path).try_exists());
+        self == Self::V6 && matches!((is_there, is_there_too), (Ok(true), Ok(false)))
+    }
+
+    /// Tells whether it is off for now: no interface may have addresses of it, but for loopback.
     pub fn is_off(self) -> bool {
         if self == Self::V4 {
             return false;
         }
         let Ok(interfaces) = fs::read_dir(IPV6_CONF) else {
-            return true;
+            return self.is_missing();
         };
         let names = interfaces
             .flatten()

@@ -14,7 +14,13 @@ use host::{Error, Family, Netlink, route};
 use super::journal::{self, Journal};
 use super::{Failure, mtu, say};
 
-/// The addresses of the interface. Where IPv6 is off those of it are left out, as routes are: nothing gets past the tunnel by it.
+/// Tells whether addresses and routes of IPv6 are left out: the kernel is without it, or it is off and the kill switch lets nothing out by
+/// it when somebody turns it on. Else a tunnel without them would leak then.
+pub(super) fn leaves_out_ipv6(quick: &Quick) -> bool {
+    Family::V6.is_missing() || quick.kill_switch != KillSwitch::Off && Family::V6.is_off()
+}
+
+/// The addresses of the interface.
 pub(super) fn addresses(quick: &Quick) -> impl Iterator<Item = Item> {
     let usable = usable_addresses(quick);
     if usable.len() < quick.addresses.len() {
@@ -29,7 +35,7 @@ pub(super) fn addresses(quick: &Quick) -> impl Iterator<Item = Item> {
 }
 
 fn usable_addresses(quick: &Quick) -> Vec<Address> {
-    let is_off = Family::V6.is_off();
+    let is_off = leaves_out_ipv6(quick);
     let all = quick.addresses.iter().map(|address| address.value);
     all.filter(|address| !(is_off && address.address.is_ipv6())).collect()
 }
@@ -179,7 +185,7 @@ pub(super) fn routes(
         Table::Number(number) => Some(*number),
         Table::Named(name) => Some(table_number(name)?),
     };
-    let is_off = Family::V6.is_off();
+    let is_off = leaves_out_ipv6(quick);
     let allowed = allowed.filter(|prefix| !(is_off && prefix.address().is_ipv6()));
     let addresses = all_addresses(quick, journal, host)?;
     let others = journal.others()?;

@@ -13,14 +13,14 @@ use conf::quick::{Address, KillSwitch, Quick, Stage};
 use conf::wg::file::edit::{Live, edit};
 use conf::wg::file::{Config, Peer};
 use host::wireguard::endpoint_text;
-use host::{Family, Netlink, address, link};
+use host::{Netlink, address, link};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::engine::{self, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::{Failure, Outcome, confirm, say, stock};
+use super::{Failure, Outcome, confirm, desired, say, stock};
 
 /// A file as it was when it was last used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +161,7 @@ fn addresses(netlink: &mut Netlink, link: u32, quick: &Quick) -> Result<Vec<Addr
         let address = live.address;
         Some(Address { address, network })
     });
-    let is_off = Family::V6.is_off();
+    let is_off = desired::leaves_out_ipv6(quick);
     let left_out = quick.addresses.iter().map(|address| address.value);
     let left_out = left_out.filter(|address| is_off && address.address.is_ipv6());
     Ok(all
