@@ -8,8 +8,8 @@ use netlink_packet_route::AddressFamily;
 
 use crate::sysctl;
 
-/// Where parameters of the network are; for IPv6 there are none where the kernel is without.
-const PARAMETERS: [&str; 2] = ["/proc/sys/net/ipv4", "/proc/sys/net/ipv6"];
+/// There while the kernel has IPv6.
+const IPV6_ADDRESSES: &str = "/proc/self/net/if_inet6";
 /// Has a folder for each interface.
 const IPV6_CONF: &str = "/proc/sys/net/ipv6/conf";
 
@@ -34,10 +34,9 @@ impl Family {
         }
     }
 
-    /// Tells whether the kernel is without it, and cannot get it.
+    /// Tells whether the kernel is without it.
     pub fn is_missing(self) -> bool {
-        let [is_there, is_there_too] = PARAMETERS.map(|path| Path::new(path).try_exists());
-        self == Self::V6 && matches!((is_there, is_there_too), (Ok(true), Ok(false)))
+        self == Self::V6 && matches!(Path::new(IPV6_ADDRESSES).try_exists(), Ok(false))
     }
 
     /// Tells whether it is off for now: no interface may have addresses of it, but for loopback.

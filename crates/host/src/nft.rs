@@ -197,24 +197,23 @@ impl Nftables {
     ///
     /// Like [`Self::forward_filters`].
     pub fn input_filters(&mut self, port: u16) -> Result<Vec<ForeignChain>, Error> {
-        let mut shut: Vec<(ForeignChain, Vec<Family>)> = Vec::new();
+        let (mut shut, mut is_shut_to_v4) = (Vec::new(), false);
         for chain in foreign::at(NF_INET_LOCAL_IN, &self.chains()?) {
             let rules = Rules::new(&self.dump(&Message::get_rules(chain.protocol, &chain.table))?);
             let mut sets = |name: &str| self.set(&chain, name);
-            let mut families = Family::BOTH.to_vec();
-            families.retain(|family| {
-                let datagram = Datagram { family: *family, port };
-                chain.concerns(*family) && !rules.can_pass(&chain.name, !chain.drops_by_policy, datagram, &mut sets)
+            let [v4, v6] = Family::BOTH.map(|family| {
+                let datagram = Datagram { family, port };
+                chain.concerns(family) && !rules.can_pass(&chain.name, !chain.drops_by_policy, datagram, &mut sets)
             });
-            shut.push((chain, families));
+            is_shut_to_v4 |= v4;
+            if v4 || v6 {
+                shut.push(chain);
+            }
         }
-        shut.retain(|(_, families)| !families.is_empty());
-        let is_shut_to_v4 = shut.iter().any(|(_, families)| families.contains(&Family::V4));
-        Ok(shut
-            .into_iter()
-            .map(|(chain, _)| chain)
-            .filter(|_| is_shut_to_v4)
-            .collect())
+        if !is_shut_to_v4 {
+            shut.clear();
+        }
+        Ok(shut)
     }
 
     fn chains(&mut self) -> Result<Vec<Message>, Error> {

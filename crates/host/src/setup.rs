@@ -9,8 +9,6 @@ mod live;
 mod plan;
 mod routing;
 
-use std::path::Path;
-
 use rustix::io::Errno;
 
 use crate::nft::kill_switch::Exceptions;
@@ -23,9 +21,6 @@ pub use item::{Item, Network};
 pub use live::Live;
 pub use plan::{Change, changed, changes};
 pub use routing::{free_mark, routes, rule_for_mark};
-
-/// There while the kernel has IPv6.
-const V6_ADDRESSES: &str = "/proc/self/net/if_inet6";
 
 /// An interface, which may be there or not, and the kernel that it is in.
 pub struct Host {
@@ -141,7 +136,7 @@ pub fn make_kill_switches(switches: &[(&str, Exceptions)]) -> Result<(), Error> 
     let v6 = nft::kill_switch::tables(Family::V6, switches)?;
     let mut nftables = Nftables::open()?;
     match nftables.replace(&[v4.as_slice(), v6.as_slice()].concat()) {
-        Err(error) if is_unknown(&error) && !has_ipv6() => nftables.replace(&v4),
+        Err(error) if is_unknown(&error) && Family::V6.is_missing() => nftables.replace(&v4),
         replaced => replaced,
     }
 }
@@ -157,10 +152,6 @@ fn is_absent(item: &Item, error: &Error) -> bool {
 fn is_unknown(error: &Error) -> bool {
     let unknown = [Errno::AFNOSUPPORT, Errno::OPNOTSUPP, Errno::PROTONOSUPPORT];
     unknown.iter().any(|errno| error.is(*errno))
-}
-
-fn has_ipv6() -> bool {
-    Path::new(V6_ADDRESSES).exists()
 }
 
 fn delete_tables(item: &Item, interface: &str) -> Result<(), Error> {

@@ -66,5 +66,5 @@ pub use peer_id::{PeerId, SHARDS};
 pub use replay::{REJECT_AFTER_MESSAGES, ReplayWindow};
 pub use stats::Stats;
 pub use time::{Instant, Now};
-pub use timers::Timer;
+pub use timers::{REJECT_AFTER_TIME, Timer};
 pub use tunnel::{Activity, Computed, Delivered, Exchange, MAX_PEERS, Outbound, PeerView, Route, Transmit, Tunnel};

@@ -17,7 +17,7 @@ use crate::time::Instant;
 /// A keypair is replaced by its initiator from this age on, when it sends.
 pub(crate) const REKEY_AFTER_TIME: Duration = Duration::from_secs(120);
 /// A keypair is neither used nor accepted from this age on.
-pub(crate) const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
+pub const REJECT_AFTER_TIME: Duration = Duration::from_secs(180);
 /// The least time between two handshake messages to a peer, and the base of the retransmission timer.
 pub(crate) const REKEY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest jitter added to the retransmission and new-handshake timers, in milliseconds (a third of a second).

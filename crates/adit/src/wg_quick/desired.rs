@@ -14,10 +14,11 @@ use host::{Error, Family, Netlink, route};
 use super::journal::{self, Journal};
 use super::{Failure, mtu, say};
 
-/// Tells whether addresses and routes of IPv6 are left out: the kernel is without it, or it is off and the kill switch lets nothing out by
-/// it when somebody turns it on. Else a tunnel without them would leak then.
-pub(super) fn leaves_out_ipv6(quick: &Quick) -> bool {
-    Family::V6.is_missing() || quick.kill_switch != KillSwitch::Off && Family::V6.is_off()
+/// Tells which addresses, and routes to them, are left out: those of IPv6 if the kernel is without it, or if it is off and the kill switch
+/// lets nothing out by it when somebody turns it on. Else a tunnel without them would leak then.
+pub(super) fn left_out(quick: &Quick) -> impl Fn(IpAddr) -> bool + use<> {
+    let is_left_out = Family::V6.is_missing() || quick.kill_switch != KillSwitch::Off && Family::V6.is_off();
+    move |address| is_left_out && address.is_ipv6()
 }
 
 /// The addresses of the interface.
@@ -35,9 +36,9 @@ pub(super) fn addresses(quick: &Quick) -> impl Iterator<Item = Item> {
 }
 
 fn usable_addresses(quick: &Quick) -> Vec<Address> {
-    let is_off = leaves_out_ipv6(quick);
+    let is_left_out = left_out(quick);
     let all = quick.addresses.iter().map(|address| address.value);
-    all.filter(|address| !(is_off && address.address.is_ipv6())).collect()
+    all.filter(|address| !is_left_out(address.address)).collect()
 }
 
 /// The largest packet: what the file says, or what fits on the way to the peers at `endpoints`.
@@ -110,10 +111,8 @@ pub(super) fn gateway(quick: &Quick, journal: &Journal, netlink: &mut Netlink) -
     let others = journal.others()?;
     let foreign: Vec<&Item> = journal::items(&others).collect();
     let interface = journal.interface();
-    let is_used = |family: &Family| {
-        let addresses = usable_addresses(quick);
-        addresses.iter().any(|address| Family::of(address.address) == *family)
-    };
+    let addresses = usable_addresses(quick);
+    let is_used = |family: &Family| addresses.iter().any(|address| Family::of(address.address) == *family);
     let families: Vec<Family> = Family::BOTH.into_iter().filter(is_used).collect();
     for family in &families {
         items.extend(setup::gateway(netlink, *family, interface, &journal.items, &foreign)?);
@@ -185,8 +184,8 @@ pub(super) fn routes(
         Table::Number(number) => Some(*number),
         Table::Named(name) => Some(table_number(name)?),
     };
-    let is_off = leaves_out_ipv6(quick);
-    let allowed = allowed.filter(|prefix| !(is_off && prefix.address().is_ipv6()));
+    let is_left_out = left_out(quick);
+    let allowed = allowed.filter(|prefix| !is_left_out(prefix.address()));
     let addresses = all_addresses(quick, journal, host)?;
     let others = journal.others()?;
     let mut choose = |netlink: &mut Netlink| match (fwmark, routes.new_mark) {

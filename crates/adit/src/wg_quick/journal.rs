@@ -128,12 +128,11 @@ impl Journal {
         // Not what was before a change that waits to be confirmed.
         let names = names.filter(|name| !name.ends_with(BEFORE));
         let others = names.filter(|name| *name != self.interface);
-        let read = |name: String| match Self::read(&name) {
-            Err(failure) => {
+        let read = |name: String| {
+            Self::read(&name).unwrap_or_else(|failure| {
                 say(format_args!("Warning: {}", failure.message));
                 None
-            }
-            read => read.ok().flatten(),
+            })
         };
         Ok(others.filter_map(read).collect())
     }

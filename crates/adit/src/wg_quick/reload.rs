@@ -12,7 +12,7 @@ use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::change::{Addresses, describe, restore};
 use conf::wg::file::{Config, Peer};
 use host::setup::{Change, Host, Item, Live, changed, changes};
-use proto::PublicKey;
+use proto::{PublicKey, REJECT_AFTER_TIME};
 use serde::Serialize;
 use sys::clock;
 
@@ -208,9 +208,7 @@ fn note_what_is_gone(journal: &mut Journal, host: &mut Host) -> Outcome {
 
 /// Where a peer is heard from counts as long as it is heard from, and the file says what it said.
 fn keep_learned_endpoints(config: &mut Config, live: &DeviceStatus, used: Option<&Used>) {
-    /// A session of which more than this has passed since its handshake is over (`REJECT_AFTER_TIME`).
-    const SESSION: Duration = Duration::from_secs(180);
-    let recently = clock::realtime().saturating_sub(SESSION);
+    let recently = clock::realtime().saturating_sub(REJECT_AFTER_TIME);
     let peers = live.peers.iter();
     let heard: HashSet<PublicKey> = peers
         .filter(|peer| peer.endpoint.is_some() && peer.last_handshake.is_some_and(|time| time > recently))

@@ -161,9 +161,9 @@ fn addresses(netlink: &mut Netlink, link: u32, quick: &Quick) -> Result<Vec<Addr
         let address = live.address;
         Some(Address { address, network })
     });
-    let is_off = desired::leaves_out_ipv6(quick);
+    let is_left_out = desired::left_out(quick);
     let left_out = quick.addresses.iter().map(|address| address.value);
-    let left_out = left_out.filter(|address| is_off && address.address.is_ipv6());
+    let left_out = left_out.filter(|address| is_left_out(address.address));
     Ok(all
         .filter(|address| !is_link_local(address.address) || named(address))
         .chain(left_out)

@@ -54,9 +54,7 @@ impl Live {
             return Ok(false);
         };
         // What a kernel without IPv6 has not got is not missing.
-        let mut wanted = families
-            .iter()
-            .filter(|family| **family == Family::V4 || super::has_ipv6());
+        let mut wanted = families.iter().filter(|family| !family.is_missing());
         Ok(wanted.all(|family| nftables.exists(*family, &name).unwrap_or(false)))
     }
 }
