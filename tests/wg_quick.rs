@@ -128,3 +128,24 @@ fn a_file_makes_the_same_machine_and_leaves_the_same() {
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
+
+#[test]
+fn a_tunnel_goes_down_where_nothing_can_be_written_down() {
+    let Some(world) = World::new() else { return };
+    let nothing = world.state();
+    world.write(&filled(
+        "Address = 10.9.0.2/24\nPostDown = echo end >> /run/wireguard/ends\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0",
+    ));
+    for up in [Tool::Ours, Tool::Stock] {
+        world.ok(up, "up wg0");
+        world.sh("mount -o remount,size=64k /run/adit; dd if=/dev/zero of=/run/adit/full 2> /dev/null || true");
+        world.ok(Tool::Ours, "down wg0");
+        assert!(world.errors().contains("No space left"), "{}", world.errors());
+        assert_eq!(world.sh("cat /run/wireguard/ends"), "end");
+        assert_eq!(world.settled(), nothing, "{up:?}");
+        // Nor can a tunnel come up that nobody could take down.
+        assert!(!world.run(Tool::Ours, "up wg0").status.success());
+        assert_eq!(world.settled(), nothing);
+        world.sh("rm /run/adit/full /run/wireguard/ends; ! ls /run/adit/*/*.json 2> /dev/null");
+    }
+}

@@ -62,6 +62,10 @@ fn what_cannot_go_back_keeps_nothing_else_from_it() {
     // By then its place is taken.
     world.sh("ip route add 10.1.0.0/16 dev v0");
     world.becomes(&had, |world| world.sh(peers));
+    // Nobody can say yes to a mixture.
+    assert!(!world.run(Tool::Ours, "confirm wg0").status.success());
+    assert!(world.errors().contains("too late"), "{}", world.errors());
+    assert!(!world.run(Tool::Ours, "reload wg0").status.success());
     // It is tried again.
     world.sh("ip route del 10.1.0.0/16 dev v0");
     world.becomes(&before, World::state);
@@ -124,7 +128,14 @@ fn a_change_that_nobody_confirmed_goes_back_also_after_a_new_start_by_systemd() 
     assert_ne!(world.state(), before);
     world.becomes(&before, World::state);
     world.becomes("", pending);
-    // It is no such start if the tunnel was taken down.
+    // It is no such start if the file was changed meanwhile.
+    change("5m");
+    world.kill_engine_only();
+    let newer = CHANGED.replace("10.9.1.2/24", "10.9.2.2/24");
+    world.write(&filled(&newer));
+    up();
+    assert_eq!(pending(&world), "");
+    // Nor if the tunnel was taken down.
     change("5m");
     world.ok(Tool::Ours, "down wg0");
     up();

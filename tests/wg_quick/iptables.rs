@@ -58,6 +58,12 @@ fn of_stock(world: &World, interface: &str) -> usize {
     rules(world).matches(&comment).count()
 }
 
+/// How often the command for after the end has run since it was last asked.
+fn ends(world: &World) -> usize {
+    let ends = world.sh("cat /run/wireguard/ends 2> /dev/null; rm -f /run/wireguard/ends");
+    ends.lines().count()
+}
+
 /// The firewalls of nftables for an interface.
 fn of_ours(world: &World, interface: &str) -> String {
     world.sh(&format!(
@@ -195,33 +201,44 @@ fn where_it_cannot_be_read_down_and_adopt_warn_and_reload_tries_again() {
 }
 
 #[test]
-fn a_down_that_cannot_delete_it_says_what_is_left_and_the_next_one_tries_again() {
+fn a_down_that_cannot_delete_it_says_what_is_left_and_the_next_one_or_a_reload_tries_again() {
     for kind in KINDS {
         let Some(world) = machine(kind) else { continue };
-        world.write(&filled(&format!("PostDown = echo >> /run/wireguard/ends\n{FULL}")));
+        world.write(&filled(&format!("PostDown = echo end >> /run/wireguard/ends\n{FULL}")));
         let (before, nothing) = (rules(&world), world.state());
         let fails = || {
             world.ok(Tool::Stock, "up wg0");
             world.ok(Tool::Ours, "adopt wg0");
             wrap(&world, "restore", "exit 4");
             assert_eq!(world.run(Tool::Ours, "down wg0").status.code(), Some(1), "{kind}");
-            // Those of IPv6, the policy rules and the interface are gone.
+            // Those of IPv6, the policy rules and the interface are gone, and the command has run.
             assert_eq!(of_stock(&world, "wg0"), 3, "{kind}");
-            world.sh(
-                "! ip link show wg0 2> /dev/null && ! ip rule | grep 51820 && ! ls /run/wireguard/ends 2> /dev/null",
-            );
-            world.sh("rm /run/wireguard/bin/*restore");
+            world.sh("! ip link show wg0 2> /dev/null && ! ip rule | grep 51820");
+            assert_eq!(ends(&world), 1, "{kind}");
         };
+        let mend = || world.sh("rm /run/wireguard/bin/*restore");
         fails();
+        mend();
         world.ok(Tool::Ours, "down wg0");
+        assert_eq!(ends(&world), 0, "{kind}: it has run already");
         assert_eq!(
             (rules(&world), world.settled()),
             (before.clone(), nothing.clone()),
             "{kind}"
         );
-        world.sh("rm /run/wireguard/ends; ! ls /run/adit/*/wg0.json 2> /dev/null");
+        world.sh("! ls /run/adit/*/wg0.json 2> /dev/null");
+
+        // They keep no tunnel from coming up, and are not forgotten.
+        fails();
+        world.ok(Tool::Ours, "up wg0");
+        mend();
+        world.ok(Tool::Ours, "reload wg0");
+        assert_eq!(rules(&world), before, "{kind}");
+        world.ok(Tool::Ours, "down wg0");
+        assert_eq!((ends(&world), world.settled()), (1, nothing.clone()), "{kind}");
 
         fails();
+        mend();
         let told = world.errors();
         let command = told.split_once("rules that are left:\n").unwrap().1;
         let command = &command[..command.find("\nEND\n").unwrap() + 5];

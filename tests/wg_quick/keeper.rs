@@ -172,3 +172,13 @@ fn a_tunnel_whose_port_is_taken_does_not_come_up() {
     world.ok(Tool::Ours, "down wg0");
     assert!(world.errors().contains("wg7.json"), "{}", world.errors());
 }
+
+#[test]
+fn a_tunnel_that_is_about_to_go_does_not_come_back() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(&format!("PostDown = sleep 2\n{FILE}")));
+    world.ok(Tool::Ours, "up wg0 --backend adit");
+    world.kill_engine_only();
+    world.ok(Tool::Ours, "down wg0");
+    world.rests();
+}

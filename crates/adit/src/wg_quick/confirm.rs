@@ -3,7 +3,7 @@
 //! What was before lies in memory-backed `/run`; a process of its own waits for the time to pass. It holds a lock on that file, so that others
 //! see whether it is there still.
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ pub(super) struct Pending {
     before: Journal,
     /// Keys and peers before, as an answer of the control socket.
     device: Zeroizing<String>,
+    /// Whether it has begun to go back: what is there may be a mixture, to which nobody can say yes.
+    #[serde(default)]
+    has_begun: bool,
 }
 
 impl Pending {
@@ -39,6 +42,7 @@ impl Pending {
             until: clock::boottime_nanos().saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
             before,
             device: Zeroizing::new(String::from_utf8_lossy(&answer).into_owned()),
+            has_begun: false,
         };
         journal::write(&name(pending.before.interface()), &pending)?;
         if let Err(failure) = pending.watch() {
@@ -69,6 +73,18 @@ impl Pending {
         reload::go_back(present, self.before.clone(), &past)
     }
 
+    /// Writes down that it goes back, which is not to wait for a disk that is full. Returns the lock on what is written.
+    fn begin_to_go_back(&mut self) -> Option<File> {
+        self.has_begun = true;
+        let interface = self.before.interface();
+        let written = journal::write(&name(interface), self);
+        let held = written.and_then(|()| hold(interface));
+        held.unwrap_or_else(|failure| {
+            say(format_args!("Warning: {}", failure.message));
+            None
+        })
+    }
+
     /// Tells whether the process that waits is there.
     fn is_watched(&self) -> Result<bool, Failure> {
         let file = journal::open(&name(self.before.interface()))?;
@@ -88,6 +104,9 @@ pub(super) fn ask(interface: &str, time: Duration) {
 pub(super) fn confirm(interface: &str) -> Outcome {
     let _lock = journal::lock()?;
     match Pending::read(interface)? {
+        Some(pending) if pending.has_begun => Err(Failure::new(format!(
+            "it is too late: the change of `{interface}' goes back"
+        ))),
         Some(pending) => {
             pending.remove()?;
             iptables::replaced(interface)
@@ -103,11 +122,7 @@ pub(super) fn confirm(interface: &str) -> Outcome {
 pub(super) fn revert(interface: &str, id: &str) -> Outcome {
     // Where memory is short others are to be killed: there may be no other way in.
     let _ = fs::write("/proc/self/oom_score_adj", "-1000");
-    let Some(watched) = journal::open(&name(interface))? else {
-        return Ok(());
-    };
-    let locked = watched.lock();
-    locked.map_err(|error| Failure::new(format!("cannot wait for the change of `{interface}': {error}")))?;
+    let mut held = hold(interface)?;
     let waiting = || Ok::<_, Failure>(Pending::read(interface)?.filter(|pending| pending.id.to_string() == id));
     let Some(pending) = waiting()? else { return Ok(()) };
     clock::sleep_until(pending.until);
@@ -116,10 +131,13 @@ pub(super) fn revert(interface: &str, id: &str) -> Outcome {
     loop {
         {
             let _lock = journal::lock()?;
-            let Some(pending) = waiting()? else { return Ok(()) };
+            let Some(mut pending) = waiting()? else { return Ok(()) };
             if let Some(present) = Journal::read(interface)?.filter(|present| present.complete)
                 && engine::must_exist(interface).is_ok()
             {
+                if !pending.has_begun {
+                    held = pending.begin_to_go_back().or(held);
+                }
                 let back = pending.go_back(&present);
                 if back.is_ok() || tries.next().is_none() {
                     pending.remove()?;
@@ -140,9 +158,19 @@ pub(super) fn refuse_while_pending(interface: &str) -> Outcome {
         // Somebody killed it.
         pending.watch()?;
     }
-    Err(Failure::new(format!(
-        "another change waits to be confirmed: run `adit confirm {interface}', or wait"
-    )))
+    Err(Failure::new(if pending.has_begun {
+        "another change goes back: wait until it has".to_owned()
+    } else {
+        format!("another change waits to be confirmed: run `adit confirm {interface}', or wait")
+    }))
+}
+
+/// Holds a lock on the file of the change that waits, if there is one.
+fn hold(interface: &str) -> Result<Option<File>, Failure> {
+    let file = journal::open(&name(interface))?;
+    let locked = file.as_ref().map_or(Ok(()), File::lock);
+    locked.map_err(|error| Failure::new(format!("cannot wait for the change of `{interface}': {error}")))?;
+    Ok(file)
 }
 
 /// Forgets a change that waits: the interface goes.

@@ -46,27 +46,41 @@ pub(super) fn run(file: &File) -> Outcome {
     let mut journal = made()?;
     save::before_down(file, &mut journal, &lock)?;
     // One of a tunnel that the stock tool made is not there yet.
-    journal.write()?;
+    warn(journal.write());
     // Other programs may send until the very end.
     let held = journal.kill_switch().filter(|_| is_shutting_down());
-    undo(interface, &journal, held, &lock)?;
+    undo(&mut journal, held, &lock)?;
     confirm::forget(interface)?;
-    journal.end(held)?;
+    // Its engine may have been killed just before.
+    journal.keeper = None;
+    warn(journal.end(held));
     drop(lock);
-    let outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
+    let mut outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
+    if journal.may_have_iptables() {
+        let left = Failure::new(format!("rules of iptables for `{interface}' are left"));
+        outcome = outcome.and(Err(left));
+    }
     // A command may have brought the tunnel up again.
     let _lock = journal::lock()?;
-    if held.is_none() && Journal::read(interface)?.is_some_and(|present| present == journal) {
-        journal.remove()?;
+    if journal.is_current()? {
+        journal.forget(held)?;
     }
     outcome
 }
 
+/// Tells people of a failure that keeps no tunnel from going: where a disk is full, say.
+fn warn(outcome: Outcome) {
+    if let Err(failure) = outcome {
+        say(format_args!("Warning: {}", failure.message));
+    }
+}
+
 /// Takes away all that a journal names, whatever of it is there, the interface included, but for a kill switch that is `held`. The journal
-/// itself stays.
+/// itself stays; it comes to say whether rules of iptables are left, which keep nobody from going on.
 ///
 /// Goes on after a failure, and tells the first one at the end.
-pub(super) fn undo(interface: &str, journal: &Journal, held: Option<Exceptions>, _lock: &Lock) -> Outcome {
+pub(super) fn undo(journal: &mut Journal, held: Option<Exceptions>, _lock: &Lock) -> Outcome {
+    let interface = &journal.interface().to_owned();
     let mut first = None;
     let mut note = |result: Outcome| {
         if let Err(failure) = result {
@@ -88,7 +102,7 @@ pub(super) fn undo(interface: &str, journal: &Journal, held: Option<Exceptions>,
     }
     note(delete_link(interface).map_err(Failure::from));
     if journal.may_have_iptables() {
-        note(iptables::remove(interface));
+        journal.iptables = Some(iptables::are_left_by_removal(interface));
     }
     if let Some(dns) = &journal.dns {
         dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));

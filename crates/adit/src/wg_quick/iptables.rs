@@ -7,7 +7,7 @@
 use std::process::{Command, Stdio};
 
 use super::journal::Journal;
-use super::{Failure, Outcome, program, say};
+use super::{Outcome, program, say};
 
 const PROGRAMS: [(&str, &str); 2] = [
     ("iptables-save", "iptables-restore"),
@@ -38,18 +38,17 @@ pub(super) fn note_if_gone(journal: &mut Journal) {
     journal.iptables = Some(may_be_there);
 }
 
-/// Deletes the rules for an interface, and no others. Goes on after a failure, and tells people what is left and how to delete it.
-pub(super) fn remove(interface: &str) -> Outcome {
-    let mut outcome = Ok(());
+/// Deletes the rules for an interface, and no others. Goes on after a failure, and tells people what is left and how to delete it. Returns
+/// whether any may be.
+pub(super) fn are_left_by_removal(interface: &str) -> bool {
+    let mut are_left = false;
     for (save, restore) in PROGRAMS {
         if let Err(why) = remove_by(save, restore, interface) {
             say(format_args!("Warning: {why}"));
-            outcome = Err(Failure::new(format!(
-                "the rules of iptables for `{interface}' could not be deleted"
-            )));
+            are_left = true;
         }
     }
-    outcome
+    are_left
 }
 
 fn remove_by(save: &str, restore: &str, interface: &str) -> Result<(), String> {
@@ -81,7 +80,7 @@ fn deletions_by(save: &str, interface: &str) -> Result<String, String> {
 pub(super) fn replaced(interface: &str) -> Outcome {
     match Journal::read(interface)? {
         Some(mut journal) if journal.may_have_iptables() => {
-            journal.iptables = Some(remove(interface).is_err());
+            journal.iptables = Some(are_left_by_removal(interface));
             journal.write()
         }
         _ => Ok(()),

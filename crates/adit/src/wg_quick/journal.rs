@@ -292,15 +292,24 @@ impl Journal {
         is_changed
     }
 
-    /// Writes down that all is undone but for the commands that are to run after the end, and a kill switch if it stays.
+    /// Writes down that all is undone but for the commands that are to run after the end, a kill switch if it stays, and rules of iptables that
+    /// could not be deleted.
     pub(super) fn end(&mut self, kill_switch: Option<Exceptions>) -> Result<(), Failure> {
         self.complete = false;
         self.items = kill_switch.map(Item::KillSwitch).into_iter().collect();
         self.unsure.clear();
-        self.iptables = Some(false);
         self.dns = None;
         self.pre_down.clear();
         self.write()
+    }
+
+    /// Writes down that the commands for after the end have run, too; nothing if nothing is left.
+    pub(super) fn forget(mut self, kill_switch: Option<Exceptions>) -> Result<(), Failure> {
+        if kill_switch.is_none() && self.keeper.is_none() && !self.may_have_iptables() {
+            return self.remove();
+        }
+        self.post_down.clear();
+        self.end(kill_switch)
     }
 
     pub(super) fn remove(&self) -> Result<(), Failure> {

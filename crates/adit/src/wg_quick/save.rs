@@ -58,7 +58,8 @@ impl Used {
         endpoint(peer).is_some_and(|endpoint| self.endpoints.contains(&endpoint))
     }
 
-    fn is(&self, text: &[u8]) -> bool {
+    /// Tells whether the file says what it said.
+    pub(super) fn is(&self, text: &[u8]) -> bool {
         self.digest == digest(text)
     }
 }

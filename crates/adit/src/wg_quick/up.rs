@@ -57,9 +57,10 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         return Err(Failure::new(format!("`{interface}' already exists")));
     }
     // Its keeper does, or systemd, of whose tunnels nothing is left after a stop.
-    let comes_back = left.is_some() && (keeper.is_some() || !keeper::is_wanted());
-    if !comes_back {
-        // What somebody brings up is what the file says now.
+    let comes_back = keeper.is_some() || !keeper::is_wanted();
+    let used = left.as_ref().and_then(|left| left.file.as_ref());
+    if !comes_back || !used.is_some_and(|used| used.is(&text)) {
+        // What somebody brings up, or wrote since, is what is wanted now.
         confirm::forget(interface)?;
     }
     let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
@@ -68,8 +69,11 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     // A kill switch that was left stays, whatever becomes of this.
     let mut held = None;
     if let Some(left) = left {
-        (lock, held) = clear(left, &quick, lock)?;
-        journal.items.extend(held.map(Item::KillSwitch));
+        let end;
+        (lock, end) = clear(left, &quick, lock)?;
+        held = end.kill_switch();
+        journal.items = end.items;
+        journal.iptables = end.iptables;
     }
     journal.file = Some(Used::new(&text, &config, &quick));
     journal.keeper = keeper;
@@ -117,25 +121,20 @@ fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
     if !journal.is_current()? {
         return Ok(());
     }
-    down::undo(journal.interface(), &journal, held, &lock)?;
+    down::undo(&mut journal, held, &lock)?;
     if let Some(held) = held {
         // This one may have let more pass, such as questions to name servers.
         journal.make(&Item::KillSwitch(held), &mut Host::open(journal.interface())?)?;
     }
-    journal.post_down.clear();
-    if held.is_some() || journal.keeper.is_some() {
-        journal.end(held)
-    } else {
-        journal.remove()
-    }
+    journal.forget(held)
 }
 
 /// Undoes what a killed `up` or a vanished engine left, and runs the commands for after the end: those of `up` are about to run again. A kill
-/// switch stays if one is wanted still.
-fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Option<Exceptions>), Failure> {
+/// switch stays if one is wanted still. Returns what is left.
+fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Journal), Failure> {
     let interface = left.interface().to_owned();
     let held = left.kill_switch().filter(|_| quick.kill_switch != KillSwitch::Off);
-    down::undo(&interface, &left, held, &lock)?;
+    down::undo(&mut left, held, &lock)?;
     left.end(held)?;
     drop(lock);
     if let Err(failure) = hooks::run(&interface, left.post_down.iter().map(String::as_str)) {
@@ -147,7 +146,7 @@ fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Option<E
             "`{interface}' was brought up or taken down meanwhile"
         )));
     }
-    Ok((lock, held))
+    Ok((lock, left))
 }
 
 fn taken_down(interface: &str) -> Failure {
