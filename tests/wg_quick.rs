@@ -28,6 +28,8 @@ mod reload;
 mod save;
 #[path = "wg_quick/world.rs"]
 mod world;
+#[path = "wg_quick/writers.rs"]
+mod writers;
 
 use world::{Tool, World};
 

@@ -281,33 +281,6 @@ fn an_up_that_was_taken_down_and_done_anew_meanwhile_leaves_the_new_one_alone() 
 }
 
 #[test]
-fn a_file_that_anybody_can_write_runs_no_commands_but_goes_down() {
-    let Some(world) = World::new() else { return };
-    world.write(&filled(
-        "Address = 10.9.0.2/24\nSaveConfig = true\nPostUp = echo up >> /run/wireguard/log",
-    ));
-    let before = world.state();
-    let open = |mode: &str| world.sh(&format!("chmod {mode} /etc/wireguard/wg0.conf"));
-    for mode in ["646", "602", "777"] {
-        open(mode);
-        assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1), "{mode}");
-        assert!(
-            world.errors().contains("chmod o-w '/etc/wireguard/wg0.conf'"),
-            "{}",
-            world.errors()
-        );
-        assert_eq!(world.state(), before);
-    }
-    open("664");
-    world.ok(Tool::Ours, "up wg0");
-    open("666");
-    assert_eq!(world.run(Tool::Ours, "reload wg0").status.code(), Some(1));
-    world.ok(Tool::Ours, "down wg0");
-    world.sh("rm /run/wireguard/log");
-    assert_eq!(world.settled(), before);
-}
-
-#[test]
 fn what_is_up_listens() {
     let Some(world) = World::new() else { return };
     world.write(&filled("Address = 10.9.0.2/24\nListenPort = 51820"));

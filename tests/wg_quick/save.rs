@@ -80,8 +80,8 @@ fn each_tool_saves_what_the_other_brought_up() {
 #[test]
 fn all_else_of_the_file_stays_its_mode_and_owner_too() {
     let Some(world) = world(FILE) else { return };
-    world.sh("chmod 640 /etc/wireguard/wg0.conf; chown 1234:4321 /etc/wireguard/wg0.conf");
     world.ok(Tool::Ours, "up wg0");
+    world.sh("chmod 640 /etc/wireguard/wg0.conf; chown 1234:4321 /etc/wireguard/wg0.conf");
     let before = file(&world);
     let inode = "stat -c %i:%Y /etc/wireguard/wg0.conf";
     let same = world.sh(inode);

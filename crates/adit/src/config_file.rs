@@ -15,9 +15,16 @@ const MAX_LEN: usize = 256 * 1024 * 1024;
 /// # Errors
 /// That of the system, or `FileTooLarge`.
 pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut file = File::open(path)?;
+    content(&mut File::open(path)?)
+}
+
+/// Reads all of a file that is open.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn content(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
     let expected = usize::try_from(file.metadata()?.len()).unwrap_or(MAX_LEN);
-    all(&mut file, expected)
+    all(file, expected)
 }
 
 /// Refuses a file by whose mode others may do what they must not, with the way to mend it.

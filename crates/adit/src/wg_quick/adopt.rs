@@ -19,7 +19,7 @@ pub(super) fn adopt(file: &File) -> Outcome {
     if Journal::read(interface)?.is_some() {
         return Err(Failure::new(format!("`{interface}' is adit's already")));
     }
-    let text = file.text()?;
+    let text = file.trusted_text()?;
     let (config, quick) = file.understand(&text)?;
     let mut journal = stock::found_by(interface, &text, &config, &quick)?;
     let found = journal.items.clone();

@@ -1,6 +1,9 @@
 //! The file of a tunnel: where it is, whose interface it configures, and what it says.
 
+mod writers;
+
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +12,7 @@ use conf::quick::Quick;
 use conf::wg::file::{Config, Dialect, Reading};
 use zeroize::Zeroizing;
 
-use super::{Failure, say};
+use super::{Failure, Outcome, say};
 use crate::config_file;
 
 const DIRECTORY: &str = "/etc/wireguard";
@@ -58,20 +61,35 @@ impl File {
         path.map_err(|error| Failure::new(format!("cannot find `{}': {error}", self.path.display())))
     }
 
-    /// Refuses a file that anybody can write: root is about to run the commands in it.
-    pub(super) fn refuse_if_anybody_can_write(&self) -> Result<(), Failure> {
-        let refused = config_file::refuse_mode(&self.path, 0o002, "anybody can write commands that root runs", "o-w");
-        refused.map_err(Failure::new)
+    /// Reads the text, whoever can write it.
+    pub(super) fn text(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        Ok(self.text_and_trust()?.0)
     }
 
-    /// Reads the text.
-    pub(super) fn text(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let path = self.path.display();
-        if !self.path.exists() {
-            return Err(Failure::new(format!("`{path}' does not exist")));
-        }
+    /// Reads the text, by which commands are about to be run: refuses a file that others could have put some into.
+    pub(super) fn trusted_text(&self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let (text, trust) = self.text_and_trust()?;
+        trust.map(|()| text)
+    }
+
+    /// Reads the text; the second is the refusal if others can write it.
+    pub(super) fn text_and_trust(&self) -> Result<(Zeroizing<Vec<u8>>, Outcome), Failure> {
+        let read = || {
+            let mut file = fs::File::open(&self.path)?;
+            let trust = writers::refuse_others(&file, &self.path).map_err(Failure::new);
+            Ok((config_file::content(&mut file)?, trust))
+        };
+        let read = read().map_err(|error| self.failure(&error))?;
         warn_if_others_can_read(&self.path);
-        config_file::read(&self.path).map_err(|error| Failure::new(format!("cannot read `{path}': {error}")))
+        Ok(read)
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        let path = self.path.display();
+        Failure::new(match error.kind() {
+            io::ErrorKind::NotFound => format!("`{path}' does not exist"),
+            _ => format!("cannot read `{path}': {error}"),
+        })
     }
 
     /// Reads what it says, and tells all that is wrong with it.

@@ -89,7 +89,7 @@ pub(super) fn run(file: &File) -> Outcome {
     if journal.as_ref().is_some_and(|journal| !journal.complete) {
         return Err(Failure::new(format!("`{interface}' did not come up to its end")));
     }
-    save(file, journal.as_mut(), &lock)
+    save(file, &file.text()?, journal.as_mut(), &lock)
 }
 
 /// Saves where the file asks for it, unless the interface is gone or never came up to its end. A file that was edited stays as it is,
@@ -101,8 +101,10 @@ pub(super) fn before_down(file: &File, journal: &mut Journal, lock: &Lock) -> Ou
     if !journal.complete || !engine::exists(&file.interface)? {
         return Ok(());
     }
-    if file.text().is_ok_and(|text| used.is(&text)) {
-        return save(file, Some(journal), lock);
+    if let Ok(text) = file.text()
+        && used.is(&text)
+    {
+        return save(file, &text, Some(journal), lock);
     }
     say(format_args!(
         "Warning: {}: what was changed at run time is lost",
@@ -111,15 +113,14 @@ pub(super) fn before_down(file: &File, journal: &mut Journal, lock: &Lock) -> Ou
     Ok(())
 }
 
-fn save(file: &File, journal: Option<&mut Journal>, _lock: &Lock) -> Outcome {
-    let text = file.text()?;
+fn save(file: &File, text: &[u8], journal: Option<&mut Journal>, _lock: &Lock) -> Outcome {
     let used = journal.as_ref().and_then(|journal| journal.file.as_ref());
-    if used.is_some_and(|used| !used.is(&text)) {
+    if used.is_some_and(|used| !used.is(text)) {
         let interface = &file.interface;
         let hint = format!("`adit plan {interface}' shows the difference, `adit reload {interface}' uses the file");
         return Err(Failure::new(format!("{}; {hint}", edited(file))));
     }
-    let (config, quick) = file.understand(&text)?;
+    let (config, quick) = file.understand(text)?;
     let device = status(&file.interface)?;
     let mut netlink = Netlink::open()?;
     let index = link::index(&mut netlink, &file.interface)?;
@@ -132,10 +133,10 @@ fn save(file: &File, journal: Option<&mut Journal>, _lock: &Lock) -> Outcome {
             || device.fwmark != 0 && !stock::rules(&mut netlink, device.fwmark)?.is_empty(),
         endpoint_text: &endpoint_text,
     };
-    let Some(edited) = edit(&text, &config, &quick, &live) else {
+    let Some(edited) = edit(text, &config, &quick, &live) else {
         return Ok(());
     };
-    let written = replace::replace(&file.path, &text, &edited);
+    let written = replace::replace(&file.path, text, &edited);
     written.map_err(|error| Failure::new(format!("cannot save `{}': {error}", file.path.display())))?;
     match journal {
         Some(journal) if journal.file.is_some() => {

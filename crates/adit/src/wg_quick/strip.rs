@@ -2,16 +2,19 @@
 
 use std::io::Write as _;
 
-use conf::quick::Quick;
+use conf::quick::{KeySource, Quick};
 use conf::wg::file::{Dialect, Reading, strip};
 
 use super::file::File;
 use super::{Failure, Outcome, private_key};
 
 pub(super) fn run(file: &File) -> Outcome {
-    let text = file.text()?;
+    let (text, trust) = file.text_and_trust()?;
     let reading = Reading::of(&text, Dialect::Quick);
     let (quick, _) = Quick::of(&reading.config.quick);
+    if matches!(&quick.private_key, Some(source) if matches!(source.value, KeySource::Command(_))) {
+        trust?;
+    }
     let private_key = private_key::find(&reading.config, &quick, file)?;
     let text = strip(&text, private_key.as_ref().map(|key| &key.value));
     let mut output = std::io::stdout().lock();

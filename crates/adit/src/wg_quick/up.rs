@@ -41,8 +41,7 @@ pub(super) fn again(keeper: &str, interface: &str, path: &str, backend: Option<&
 fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     let wrong = |why: String| Failure::new(format!("--backend {}: {why}", word.unwrap_or_default()));
     let backend: Option<Backend> = word.map(str::parse).transpose().map_err(wrong)?;
-    file.refuse_if_anybody_can_write()?;
-    let text = file.text()?;
+    let text = file.trusted_text()?;
     let (mut config, quick) = file.understand(&text)?;
     private_key::fill(&mut config, &quick, file)?;
     let backend = backend.unwrap_or(quick.backend);
