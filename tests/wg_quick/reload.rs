@@ -4,7 +4,7 @@ use super::filled;
 use super::firewall::Internet;
 use super::world::{Tool, World};
 
-pub(crate) const FILES: [&str; 10] = [
+pub(crate) const FILES: [&str; 11] = [
     "Address = 10.9.0.2/24\nListenPort = 777",
     "Address = 10.9.0.3/24, fd09::2/64\nListenPort = 777\nMTU = 1300",
     "Address = 10.9.0.2/24\nListenPort = 778\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16, fd01::/16",
@@ -15,6 +15,7 @@ pub(crate) const FILES: [&str; 10] = [
     "Address = 10.9.0.2/24\nListenPort = 777\nTable = off\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, 10.1.0.0/16",
     "Address = fd09::2/64\nListenPort = 777\n[Peer]\nPublicKey = {B}\nAllowedIPs = ::/0\nEndpoint = 192.0.2.9:5",
     "Address = 10.9.0.2/24, fd09::2/64\nListenPort = 777\nGateway = true\nKillSwitch = lan\n[Peer]\nPublicKey = {A}\nAllowedIPs = ::/0, 10.1.0.0/16",
+    "Address = 10.9.0.2/24\nListenPort = 777\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.3.0.0/16\nEndpoint = 192.0.2.9:5\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.2.0.0/16",
 ];
 
 /// The state without what `reload` leaves alone: the mark that the file does not name, and the order of allowed IPs.

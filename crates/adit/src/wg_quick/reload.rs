@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use conf::prefix::Prefix;
 use conf::quick::{Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::change::{Addresses, describe, restore};
@@ -248,7 +247,7 @@ impl Plan {
         let mut host = Host::open(interface)?;
         note_what_is_gone(&mut journal, &mut host)?;
         let unknown = config.peers.iter().any(|peer| is_unknown(peer, &known, &live));
-        let allowed: Vec<Prefix> = config.peers.iter().flat_map(|peer| peer.allowed_ips.added()).collect();
+        let allowed = config.allowed_ips(&live);
         let peers = config.peers.iter();
         let called = peers
             .filter_map(|peer| Some((peer.public_key.value, peer.name.clone()?)))

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 
 use super::file::{Config, Peer};
 use super::value::Endpoint;
+use crate::prefix::Prefix;
 use crate::uapi::{DeviceStatus, PeerChange, SetRequest};
 
 pub use describe::describe;
@@ -92,6 +93,11 @@ impl Config {
     /// Returns the request that makes `live` what the file says, and leaves alone what is so already.
     pub fn syncconf(self, addresses: &Addresses, live: &DeviceStatus) -> SetRequest {
         sync::request(self, addresses, live)
+    }
+
+    /// Returns what has a peer after [`Config::syncconf`], each prefix once.
+    pub fn allowed_ips(&self, live: &DeviceStatus) -> Vec<Prefix> {
+        sync::allowed_ips(&self.peers, &sync::by_key(live)).owned().collect()
     }
 }
 

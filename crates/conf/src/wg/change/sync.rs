@@ -33,7 +33,7 @@ pub(super) fn request(config: Config, addresses: &Addresses, live: &DeviceStatus
         ..SetRequest::default()
     };
     let order = unique(config.peers.iter().map(|peer| peer.public_key.value));
-    let live: BTreeMap<PublicKey, &PeerStatus> = live.peers.iter().map(|peer| (peer.public_key, peer)).collect();
+    let live = by_key(live);
     let table = allowed_ips(&config.peers, &live);
     let mut wishes = wishes(config.peers, addresses);
     for key in live.keys().filter(|key| !wishes.contains_key(key)) {
@@ -49,13 +49,17 @@ pub(super) fn request(config: Config, addresses: &Addresses, live: &DeviceStatus
     request
 }
 
+pub(super) fn by_key(live: &DeviceStatus) -> BTreeMap<PublicKey, &PeerStatus> {
+    live.peers.iter().map(|peer| (peer.public_key, peer)).collect()
+}
+
 fn unique(keys: impl Iterator<Item = PublicKey>) -> Vec<PublicKey> {
     let mut seen = BTreeSet::new();
     keys.filter(|key| seen.insert(*key)).collect()
 }
 
 /// Returns who is to have what: what was there for peers that the file keeps, then the file line by line.
-fn allowed_ips(peers: &[Peer], live: &BTreeMap<PublicKey, &PeerStatus>) -> Table {
+pub(super) fn allowed_ips(peers: &[Peer], live: &BTreeMap<PublicKey, &PeerStatus>) -> Table {
     let mut table = Table::default();
     for (key, peer) in peers
         .iter()
@@ -65,9 +69,12 @@ fn allowed_ips(peers: &[Peer], live: &BTreeMap<PublicKey, &PeerStatus>) -> Table
             table.give(*prefix, *key);
         }
     }
+    let mut seen = BTreeSet::new();
     for peer in peers {
-        let list = &peer.allowed_ips;
-        table.apply(peer.public_key.value, !list.incremental, &list.changes);
+        let (key, list) = (peer.public_key.value, &peer.allowed_ips);
+        // A later section that names none leaves those of the earlier, as `addconf` does.
+        let is_first = seen.insert(key);
+        table.apply(key, (is_first || list.named) && !list.incremental, &list.changes);
     }
     table
 }

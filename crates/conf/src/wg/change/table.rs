@@ -58,6 +58,11 @@ impl Table {
         self.owners.get(&prefix).map(|(owner, _)| *owner)
     }
 
+    /// Returns what some peer has.
+    pub(super) fn owned(&self) -> impl Iterator<Item = Prefix> {
+        self.owners.keys().copied()
+    }
+
     /// Returns what a peer has, in the order in which it was given.
     pub(in crate::wg) fn of(&self, peer: PublicKey) -> Vec<Prefix> {
         let given = self.given.get(&peer).map_or(&[][..], Vec::as_slice);

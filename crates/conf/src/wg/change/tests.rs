@@ -167,6 +167,46 @@ fn sections_of_one_key_go_one_over_the_other() {
 }
 
 #[test]
+fn sections_of_one_key_make_the_same_of_a_new_interface_by_addconf_and_syncconf() {
+    let prefixes = |list: &[&str]| -> Vec<Prefix> { list.iter().map(|text| text.parse().unwrap()).collect() };
+    for (first, second, left) in [
+        (
+            "AllowedIPs = 10.1.0.0/16",
+            "AllowedIPs = 10.2.0.0/16",
+            &["10.2.0.0/16"][..],
+        ),
+        ("AllowedIPs = 10.1.0.0/16", "", &["10.1.0.0/16"]),
+        ("", "AllowedIPs = 10.1.0.0/16", &["10.1.0.0/16"]),
+        (
+            "AllowedIPs = 10.1.0.0/16",
+            "AllowedIPs = +10.2.0.0/16",
+            &["10.1.0.0/16", "10.2.0.0/16"],
+        ),
+    ] {
+        let text = format!("[Peer]\nPublicKey = A\n{first}\n[Peer]\nPublicKey = A\n{second}\n");
+        let new = DeviceStatus::default();
+        let of_file = config(&text).allowed_ips(&new);
+        assert_eq!(of_file, prefixes(left), "{text}");
+        let requests = [
+            config(&text).addconf(&Addresses::default()),
+            config(&text).syncconf(&Addresses::default(), &new),
+        ];
+        for request in requests {
+            let mut table = Table::default();
+            for peer in request.peers {
+                let at = crate::problem::Position::default();
+                let changes = peer
+                    .allowed_ips
+                    .into_iter()
+                    .map(|value| crate::problem::At { at, value });
+                table.apply(peer.public_key, peer.replace_allowed_ips, &changes.collect::<Vec<_>>());
+            }
+            assert_eq!(table.owned().collect::<Vec<_>>(), of_file, "{text}");
+        }
+    }
+}
+
+#[test]
 fn a_file_without_peers_removes_them_all() {
     assert_eq!(sync(""), ["public_key=B", "remove=true", "public_key=A", "remove=true"]);
 }
