@@ -18,6 +18,8 @@ mod ipv6_off;
 mod keeper;
 #[path = "wg_quick/kills.rs"]
 mod kills;
+#[path = "wg_quick/mtu.rs"]
+mod mtu;
 #[path = "wg_quick/ports.rs"]
 mod ports;
 #[path = "wg_quick/private_key.rs"]
@@ -38,7 +40,7 @@ const B: &str = "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0=";
 const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
 
 /// The lines of a file after `[Interface]` with a private key; `{A}` and `{B}` are public keys of peers.
-const FILES: [&str; 40] = [
+const FILES: [&str; 42] = [
     "",
     "Address = 10.9.0.2/24",
     "Address = 10.9.0.2",
@@ -79,6 +81,8 @@ const FILES: [&str; 40] = [
     "Address = 10.9.0.2/24 # comment\n# Address = 10.9.9.9\n  DNS=10.9.0.1#x\n[peer]\npublickey={A}\nallowedips=10.1.0.0/16",
     "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16\nEndpoint = localhost:51820",
     "Address = 10.9.0.2/24\nSaveConfig = false\nTable = off\nDNS = 10.9.0.1\nMTU = 9000",
+    "Address = 10.9.0.2/24, fd09::2/64\nMTU = 1200\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16",
+    "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.3.0.0/16\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.2.0.0/16",
 ];
 
 fn filled(lines: &str) -> String {

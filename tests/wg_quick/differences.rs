@@ -281,6 +281,25 @@ fn an_up_that_was_taken_down_and_done_anew_meanwhile_leaves_the_new_one_alone() 
 }
 
 #[test]
+fn what_a_tunnel_is_not_though_its_file_says_so_is_told() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(
+        "Gateway = true\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.1.0.0/16\n\
+         [Peer]\nPublicKey = {B}\nAllowedIPs = 10.1.0.0/16",
+    ));
+    for command in ["up wg0", "plan wg0", "reload wg0"] {
+        world.ok(Tool::Ours, command);
+        for told in [
+            "wg0.conf:3:11: warning: there is no Address",
+            "wg0.conf:6:14: warning: 10.1.0.0/16 goes to another peer",
+            "wg0.conf:11:13: warning: the peer of line 8 has a second section",
+        ] {
+            assert_eq!(world.errors().matches(told).count(), 1, "{told}: {}", world.errors());
+        }
+    }
+}
+
+#[test]
 fn what_is_up_listens() {
     let Some(world) = World::new() else { return };
     world.write(&filled("Address = 10.9.0.2/24\nListenPort = 51820"));

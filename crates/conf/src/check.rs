@@ -10,6 +10,7 @@ mod duplicate_peer;
 mod duplicate_private_key;
 mod empty_value;
 mod endpoint_in_tunnel;
+mod gateway_without_address;
 mod lan_overlap;
 mod missing_allowed_ips;
 mod missing_keepalive;
@@ -33,13 +34,14 @@ use crate::quick::Quick;
 use crate::wg::file::Config;
 
 /// All rules, by code.
-pub const RULES: [Rule; 19] = [
+pub const RULES: [Rule; 20] = [
     duplicate_address::RULE,
     duplicate_listen_port::RULE,
     duplicate_peer::RULE,
     duplicate_private_key::RULE,
     empty_value::RULE,
     endpoint_in_tunnel::RULE,
+    gateway_without_address::RULE,
     lan_overlap::RULE,
     missing_allowed_ips::RULE,
     missing_keepalive::RULE,
@@ -53,6 +55,14 @@ pub const RULES: [Rule; 19] = [
     taken_allowed_ip::RULE,
     unusual_mtu::RULE,
     zero_private_key::RULE,
+];
+
+/// Those that are broken without a failure when a tunnel comes up: it is not all that its file says.
+const SILENT: [Rule; 4] = [
+    duplicate_peer::RULE,
+    gateway_without_address::RULE,
+    mtu_below_ipv6::RULE,
+    taken_allowed_ip::RULE,
 ];
 
 /// A configuration, with what is known of it beyond its text.
@@ -113,8 +123,29 @@ struct Report<'a> {
 ///
 /// A rule is broken once in a place: what one line excludes may make many prefixes there.
 pub fn check(files: &[File<'_>]) -> Vec<Vec<Problem>> {
+    hold(&RULES, files)
+}
+
+/// Returns, as warnings, what a tunnel is not when it has come up by a file.
+pub fn silently_left_out(config: &Config, quick: &Quick) -> Vec<Problem> {
+    let file = File {
+        path: "",
+        config,
+        quick,
+        is_whole: true,
+        mode: None,
+        networks: &[],
+    };
+    let mut problems = hold(&SILENT, &[file]).concat();
+    for problem in &mut problems {
+        problem.severity = Severity::Warning;
+    }
+    problems
+}
+
+fn hold(rules: &[Rule], files: &[File<'_>]) -> Vec<Vec<Problem>> {
     let mut problems = vec![Vec::new(); files.len()];
-    for rule in RULES {
+    for &rule in rules {
         let mut report = Report {
             rule,
             file: 0,

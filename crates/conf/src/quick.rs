@@ -37,6 +37,9 @@ pub struct Quick {
     pub private_key: Option<At<KeySource>>,
 }
 
+/// The smallest MTU, in bytes, with which a link has IPv6 (RFC 8200, section 5). Linux takes it away from a link that has less.
+pub const LEAST_MTU_OF_IPV6: u32 = 1280;
+
 /// Where a private key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
@@ -136,6 +139,11 @@ impl Quick {
             }
         }
         (quick, problems)
+    }
+
+    /// Tells whether the file names an MTU that is too small for IPv6.
+    pub fn is_mtu_below_ipv6(&self) -> bool {
+        self.mtu.is_some_and(|mtu| mtu.value < LEAST_MTU_OF_IPV6)
     }
 
     /// Returns the hooks of a stage.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use conf::prefix::Prefix;
-use conf::quick::{Address, KillSwitch, Quick, Table};
+use conf::quick::{Address, KillSwitch, LEAST_MTU_OF_IPV6, Quick, Table};
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::kill_switch::Exceptions;
@@ -12,19 +12,35 @@ use host::setup::{self, Host, Item};
 use host::{Error, Family, Netlink, route};
 
 use super::journal::{self, Journal};
-use super::{Failure, mtu, say};
+use super::{Failure, Outcome, mtu, say};
 
-/// Tells which addresses, and routes to them, are left out: those of IPv6 if the kernel is without it, or if it is off and the kill switch
-/// lets nothing out by it when somebody turns it on. Else a tunnel without them would leak then.
+/// Tells which addresses, and routes to them, are left out: those of IPv6 if the kernel is without it, the MTU is too small for it, or if it is
+/// off and the kill switch lets nothing out by it when somebody turns it on. Else a tunnel without them would leak then.
 pub(super) fn left_out(quick: &Quick) -> impl Fn(IpAddr) -> bool + use<> {
-    let is_left_out = Family::V6.is_missing() || quick.kill_switch != KillSwitch::Off && Family::V6.is_off();
+    let is_left_out = is_ipv6_off(quick) || quick.is_mtu_below_ipv6();
     move |address| is_left_out && address.is_ipv6()
+}
+
+fn is_ipv6_off(quick: &Quick) -> bool {
+    Family::V6.is_missing() || quick.kill_switch != KillSwitch::Off && Family::V6.is_off()
+}
+
+/// Fails if the MTU is too small for routes of IPv6, and what they are for would leave the machine without the tunnel.
+pub(super) fn check_ipv6(config: &Config, quick: &Quick) -> Outcome {
+    let may_leak = quick.kill_switch == KillSwitch::Off && quick.table != Table::Off && !Family::V6.is_missing();
+    let mut allowed = config.peers.iter().flat_map(|peer| peer.allowed_ips.added());
+    if quick.is_mtu_below_ipv6() && may_leak && allowed.any(|prefix| prefix.address().is_ipv6()) {
+        return Err(Failure::new(
+            "with that MTU no IPv6 gets into the tunnel, and what is for its peers would go elsewhere; nothing was changed",
+        ));
+    }
+    Ok(())
 }
 
 /// The addresses of the interface.
 pub(super) fn addresses(quick: &Quick) -> impl Iterator<Item = Item> {
     let usable = usable_addresses(quick);
-    if usable.len() < quick.addresses.len() {
+    if usable.len() < quick.addresses.len() && is_ipv6_off(quick) {
         say("Warning: IPv6 is off on this machine: addresses and routes of it are left out");
     }
     usable.into_iter().map(|address| {
@@ -41,17 +57,28 @@ fn usable_addresses(quick: &Quick) -> Vec<Address> {
     all.filter(|address| !is_left_out(address.address)).collect()
 }
 
-/// The largest packet: what the file says, or what fits on the way to the peers at `endpoints`.
+/// The largest packet: what the file says, or what fits on the way to the peers at `endpoints`. With IPv6, by an address or to what is `allowed`,
+/// that is not less than IPv6 needs.
 pub(super) fn mtu(
     quick: &Quick,
     netlink: &mut Netlink,
     endpoints: impl Iterator<Item = SocketAddr>,
+    allowed: impl Iterator<Item = Prefix>,
     fwmark: u32,
 ) -> Result<Item, Failure> {
-    let mtu = match quick.mtu {
-        Some(mtu) => mtu.value,
-        None => mtu::automatic(netlink, endpoints, fwmark)?,
-    };
+    if let Some(mtu) = quick.mtu {
+        return Ok(Item::Mtu(mtu.value));
+    }
+    let mtu = mtu::automatic(netlink, endpoints, fwmark)?;
+    let is_left_out = left_out(quick);
+    let addresses = quick.addresses.iter().map(|address| address.value.address);
+    let mut all = addresses.chain(allowed.map(Prefix::address));
+    if mtu < LEAST_MTU_OF_IPV6 && all.any(|address| address.is_ipv6() && !is_left_out(address)) {
+        say(format_args!(
+            "Warning: {mtu} is the MTU for the way to the peers, but IPv6 needs {LEAST_MTU_OF_IPV6}: that is taken, and large packets go in fragments"
+        ));
+        return Ok(Item::Mtu(LEAST_MTU_OF_IPV6));
+    }
     Ok(Item::Mtu(mtu))
 }
 

@@ -7,12 +7,13 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use conf::check;
 use conf::problem::Severity;
 use conf::quick::Quick;
 use conf::wg::file::{Config, Dialect, Reading};
 use zeroize::Zeroizing;
 
-use super::{Failure, Outcome, say};
+use super::{Failure, Outcome, desired, say};
 use crate::config_file;
 
 const DIRECTORY: &str = "/etc/wireguard";
@@ -90,6 +91,17 @@ impl File {
             io::ErrorKind::NotFound => format!("`{path}' does not exist"),
             _ => format!("cannot read `{path}': {error}"),
         })
+    }
+
+    /// Reads what a tunnel by it shall be: its text, and what that says. Tells what the tunnel will silently not be.
+    pub(super) fn wanted(&self) -> Result<(Zeroizing<Vec<u8>>, Config, Quick), Failure> {
+        let text = self.trusted_text()?;
+        let (config, quick) = self.understand(&text)?;
+        for problem in check::silently_left_out(&config, &quick) {
+            say(format_args!("{}:{problem}", self.path.display()));
+        }
+        desired::check_ipv6(&config, &quick)?;
+        Ok((text, config, quick))
     }
 
     /// Reads what it says, and tells all that is wrong with it.

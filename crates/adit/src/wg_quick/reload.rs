@@ -166,8 +166,7 @@ struct Wanted {
 impl Wanted {
     /// Reads the file and asks for the names in it, which may take a while.
     fn read(file: &File) -> Result<Self, Failure> {
-        let text = file.trusted_text()?;
-        let (mut config, quick) = file.understand(&text)?;
+        let (text, mut config, quick) = file.wanted()?;
         if let Err(failure) = private_key::fill(&mut config, &quick, file) {
             say(format_args!(
                 "Warning: {}; that of the interface stays",
@@ -267,7 +266,8 @@ impl Plan {
         let endpoints = live.peers.iter().filter_map(|peer| peer.endpoint);
         let mut wanted: Vec<Item> = switch.map(Item::KillSwitch).into_iter().collect();
         wanted.extend(desired::addresses(&quick));
-        wanted.push(desired::mtu(&quick, host.netlink(), endpoints, fwmark)?);
+        let to_peers = allowed.iter().copied();
+        wanted.push(desired::mtu(&quick, host.netlink(), endpoints, to_peers, fwmark)?);
         wanted.push(Item::Up);
         let routes = desired::routes(&quick, &journal, allowed.into_iter(), fwmark, &mut host)?;
         wanted.extend(routes.items);

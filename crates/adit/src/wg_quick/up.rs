@@ -41,8 +41,7 @@ pub(super) fn again(keeper: &str, interface: &str, path: &str, backend: Option<&
 fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     let wrong = |why: String| Failure::new(format!("--backend {}: {why}", word.unwrap_or_default()));
     let backend: Option<Backend> = word.map(str::parse).transpose().map_err(wrong)?;
-    let text = file.trusted_text()?;
-    let (mut config, quick) = file.understand(&text)?;
+    let (text, mut config, quick) = file.wanted()?;
     private_key::fill(&mut config, &quick, file)?;
     let backend = backend.unwrap_or(quick.backend);
     let stop = signals::note()?;
@@ -235,7 +234,8 @@ impl Up<'_> {
         // A command may have changed what the file says.
         let status = status(self.interface)?;
         let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
-        let mtu = desired::mtu(self.quick, host.netlink(), endpoints, status.fwmark)?;
+        let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
+        let mtu = desired::mtu(self.quick, host.netlink(), endpoints, allowed, status.fwmark)?;
         self.make(&[mtu, Item::Up], host, &lock)
     }
 

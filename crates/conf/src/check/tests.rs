@@ -186,6 +186,18 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "c:2:7",
+            "mtu-below-ipv6",
+            "[Interface]\nMTU = 1279\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.0.0.0/8, fd00::/8",
+            "[Interface]\nMTU = 1279\nTable = off\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.0.0.0/8, fd00::/8",
+        ),
+        case(
+            "c:3:11",
+            "gateway-without-address",
+            "[Interface]\nGateway = false\nGateway = true",
+            "[Interface]\nGateway = true\nAddress = fd00::1\nGateway = true",
+        ),
+        case(
+            "c:2:7",
             "search-domain-only",
             "[Interface]\nDNS = corp.example",
             "[Interface]\nDNS = corp.example, 10.0.0.1",
@@ -353,4 +365,19 @@ proptest! {
         let [alone, again, ..] = &check(&[file, file])[..] else { panic!("two files") };
         prop_assert!(alone.is_sorted_by_key(|problem| problem.at) && alone.len() <= again.len());
     }
+}
+
+#[test]
+fn what_a_tunnel_silently_is_not_is_a_warning_and_all_else_is_for_check_alone() {
+    let text = filled(
+        "[Interface]\nGateway = true\nMTU = 9001\n[Peer]\nPublicKey = {A}\nAllowedIPs = fd00::/8\n[Peer]\nPublicKey = {B}\nAllowedIPs = fd00::/8",
+    );
+    let reading = Reading::of(text.as_bytes(), Dialect::Quick);
+    let (quick, _) = Quick::of(&reading.config.quick);
+    let told = silently_left_out(&reading.config, &quick);
+    let told: Vec<_> = told.iter().map(|told| (told.code, told.severity)).collect();
+    assert_eq!(
+        told,
+        ["gateway-without-address", "taken-allowed-ip"].map(|code| (code, Severity::Warning))
+    );
 }

@@ -27,6 +27,7 @@ impl Change {
 /// What is in both is not touched. Items go in reverse order, and before others come: a new route may lead to where an old one did.
 /// Only IPv4 addresses come before others go: with its last one an interface loses its IPv4 routes. Where that cannot be helped, the
 /// routes come again.
+/// The MTU comes before IPv6 addresses, which a link with a small one cannot have.
 /// One that another replaces does not go first: there is no moment without a firewall.
 ///
 /// Of the present items the `unsure` ones may be there or not: they go, and those that are wanted come again.
@@ -40,7 +41,8 @@ pub fn changes(present: &[Item], unsure: &[Item], wanted: &[Item]) -> Vec<Change
     let replacing: Vec<&Item> = wanted.iter().filter(|item| item.replaces(item)).collect();
     let stays = |item: &Item| lasting.contains(item) || replacing.iter().any(|wanted| wanted.replaces(item));
     let come = wanted.iter().filter(|item| !lasting.contains(item)).cloned();
-    let (first, last): (Vec<Item>, Vec<Item>) = come.partition(is_v4_address);
+    let (first, mut last): (Vec<Item>, Vec<Item>) = come.partition(is_v4_address);
+    last.sort_by_key(|item| !matches!(item, Item::Mtu(_)));
     let (again, first): (Vec<Item>, Vec<Item>) = first.into_iter().partition(|item| unsure.contains(item));
     let gone = present
         .iter()
@@ -151,6 +153,20 @@ mod tests {
                 Change::Unmake(old),
                 Change::Make(new6)
             ]
+        );
+    }
+
+    #[test]
+    fn an_ipv6_address_comes_when_the_mtu_is_large_enough_for_it() {
+        let old = Item::Mtu(1200);
+        let (address, new) = (address([0xfd00, 0, 0, 0, 0, 0, 0, 1].into()), Item::Mtu(1280));
+        assert_eq!(
+            changes(std::slice::from_ref(&old), &[], &[address.clone(), new.clone()]),
+            [Change::Make(new.clone()), Change::Make(address.clone())]
+        );
+        assert_eq!(
+            changes(&[address.clone(), new], &[], std::slice::from_ref(&old)),
+            [Change::Unmake(address), Change::Make(old)]
         );
     }
 
