@@ -119,6 +119,11 @@ fn a_tunnel_comes_up_before_the_name_of_its_peer_is_known() {
     ));
     world.ok(Tool::Ours, "up wg0");
     assert!(world.sh("wg show wg0 endpoints").ends_with("(none)"));
+    let background = "get their endpoints in the background";
+    assert!(world.errors().contains(background), "{}", world.errors());
+    world.ok(Tool::Ours, "plan wg0");
+    assert!(world.errors().contains("`late.invalid:5'"), "{}", world.errors());
+    assert!(!world.errors().contains("background"), "{}", world.errors());
     world.sh("cp /etc/hosts /run/wireguard/hosts; echo 192.0.2.7 late.invalid >> /run/wireguard/hosts; mount --bind /run/wireguard/hosts /etc/hosts");
     for _ in 0..100 {
         if world.sh("wg show wg0 endpoints").ends_with("192.0.2.7:5") {

@@ -120,10 +120,19 @@ fn a_reload_that_fails_half_way_goes_back() {
     world.write("nonsense");
     assert_eq!(world.run(Tool::Ours, "reload wg0").status.code(), Some(1));
     assert_eq!(world.state(), before);
-    world.ok(Tool::Ours, "down wg0");
-    for command in ["plan wg0", "reload wg0"] {
-        world.write(&filled(FILES[0]));
-        assert_eq!(world.run(Tool::Ours, command).status.code(), Some(1));
+    world.write(&filled(FILES[4]));
+    for tool in [Tool::Stock, Tool::Ours] {
+        world.ok(tool, "down wg0");
+        world.settled();
+        for command in ["plan wg0", "reload wg0"] {
+            assert_eq!(world.run(Tool::Ours, command).status.code(), Some(1));
+            assert!(
+                world.errors().contains("`wg0' is not up: `adit up wg0' makes"),
+                "{}",
+                world.errors()
+            );
+        }
+        world.ok(Tool::Ours, "up wg0");
     }
 }
 

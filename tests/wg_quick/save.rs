@@ -145,6 +145,27 @@ fn an_edited_file_is_not_written_over() {
 }
 
 #[test]
+fn what_is_wrong_with_the_file_is_told_once() {
+    let Some(world) = world(
+        &FILE
+            .replace("10.1.0.0/16", "10.1.0.1/16")
+            .replace("# mine", "SaveConfig = true"),
+    ) else {
+        return;
+    };
+    world.sh("chmod 755 /etc/wireguard");
+    world.ok(Tool::Ours, "up wg0");
+    for (number, command) in [(5, "save wg0"), (6, "down wg0")] {
+        change(&world, &format!("wg set wg0 peer {{A}} persistent-keepalive {number}"));
+        world.ok(Tool::Ours, command);
+        assert!(file(&world).contains(&format!("PersistentKeepalive = {number}\n")));
+        for told in ["is world accessible", "has bits set beyond"] {
+            assert_eq!(world.errors().matches(told).count(), 1, "{}", world.errors());
+        }
+    }
+}
+
+#[test]
 fn a_tunnel_that_did_not_come_up_to_its_end_is_not_saved() {
     let Some(world) = world(&format!("SaveConfig = true\nPreUp = kill -9 $PPID\n{FILE}")) else {
         return;

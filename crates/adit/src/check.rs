@@ -64,7 +64,6 @@ fn check(args: &Args) -> Result<bool, Failure> {
 mod tests {
     use conf::check::RULES;
     use conf::quick::Quick;
-    use conf::wg::file::{Dialect, Reading};
 
     const PAGE: &str = include_str!("../../../docs/check.md");
 
@@ -84,8 +83,7 @@ mod tests {
     fn the_page_lists_every_problem_of_grammar() {
         let text = b"\xef\xbb\xbf[Interface]\nPublicKey = x\nMTU = x\nFwMark =\nFwMark = \xff\nx\nx = 1\n[X]\n[Peer]\n\
                      AllowedIPs = 10.0.0.1/8, +::/0, !::1\n[Peer]\nExcludedIPs = ::1\n[Peer]\n";
-        let mut reading = Reading::of(text, Dialect::Quick);
-        reading.problems.extend(Quick::of(&reading.config.quick).1);
+        let (reading, _) = Quick::read(text);
         let mut codes: Vec<&str> = reading.problems.iter().map(|problem| problem.code).collect();
         codes.sort_unstable();
         codes.dedup();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use crate::prefix::Prefix;
 use crate::problem::{At, Position, Problem};
-use crate::wg::file::QuickKey;
+use crate::wg::file::{Dialect, QuickKey, Reading};
 
 /// The host around an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,6 +129,15 @@ impl std::fmt::Display for Address {
 }
 
 impl Quick {
+    /// Reads a whole file: what it says for `wg`, with all problems in the order of their places, and for `wg-quick`.
+    pub fn read(file: &[u8]) -> (Reading, Self) {
+        let mut reading = Reading::of(file, Dialect::Quick);
+        let (quick, problems) = Self::of(&reading.config.quick);
+        reading.problems.extend(problems);
+        reading.problems.sort_by_key(|problem| problem.at);
+        (reading, quick)
+    }
+
     /// Reads values in the order of the file. Problems leave out what is wrong.
     pub fn of(values: &[(QuickKey, At<String>)]) -> (Self, Vec<Problem>) {
         let mut quick = Self::default();
@@ -297,7 +306,6 @@ fn elements(at: Position, value: &str) -> impl Iterator<Item = (Position, &str)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wg::file::{Dialect, Reading};
 
     fn read(text: &str) -> (Quick, Vec<String>) {
         let reading = Reading::of(format!("[Interface]\n{text}").as_bytes(), Dialect::Quick);

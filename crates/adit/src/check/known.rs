@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use conf::check::{self, File, Network};
 use conf::problem::{Position, Problem, Severity};
 use conf::quick::Quick;
-use conf::wg::file::{Config, Dialect, Reading};
+use conf::wg::file::{Config, Reading};
 
 use crate::config_file;
 
@@ -83,9 +83,7 @@ impl Known {
     }
 
     fn of(path: String, text: &[u8], mode: Option<u32>) -> Self {
-        let Reading { config, mut problems } = Reading::of(text, Dialect::Quick);
-        let (quick, more) = Quick::of(&config.quick);
-        problems.extend(more);
+        let (Reading { config, problems }, quick) = Quick::read(text);
         let content = Some(Content { config, quick, mode });
         Self {
             path,

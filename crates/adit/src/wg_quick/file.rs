@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use conf::check;
 use conf::problem::Severity;
 use conf::quick::Quick;
-use conf::wg::file::{Config, Dialect, Reading};
+use conf::wg::file::Config;
 use zeroize::Zeroizing;
 
 use super::{Failure, Outcome, desired, say};
@@ -111,10 +111,7 @@ impl File {
 
     /// Reads what its text says, and tells all that is wrong with it.
     pub(super) fn understand(&self, text: &[u8]) -> Result<(Config, Quick), Failure> {
-        let mut reading = Reading::of(text, Dialect::Quick);
-        let (quick, problems) = Quick::of(&reading.config.quick);
-        reading.problems.extend(problems);
-        reading.problems.sort_by_key(|problem| problem.at);
+        let (reading, quick) = Quick::read(text);
         for problem in reading
             .problems
             .iter()

@@ -37,7 +37,7 @@ pub(super) fn known(names: &BTreeSet<Endpoint>, time: Duration) -> Vec<(Endpoint
     });
     let until = Instant::now() + time;
     let mut known = Vec::new();
-    let tell = |why: &str, name| say(format_args!("{why}: `{name}'; it is asked for again in the background"));
+    let tell = |why: &str, name| say(format_args!("{why}: `{name}'"));
     while let Ok((name, answer)) = answers.recv_timeout(until.saturating_duration_since(Instant::now())) {
         left.remove(&name);
         match answer {
@@ -54,7 +54,9 @@ pub(super) fn known(names: &BTreeSet<Endpoint>, time: Duration) -> Vec<(Endpoint
 /// Starts a program that asks on until all names are known.
 pub(super) fn look_up_in_background(file: &File) -> Outcome {
     let started = background::start(["resolve".as_ref(), file.absolute()?.as_os_str()], Stdio::null());
-    started.map_err(|error| Failure::new(format!("cannot look up names in the background: {error}")))
+    started.map_err(|error| Failure::new(format!("cannot look up names in the background: {error}")))?;
+    say("Peers whose names are not known yet get their endpoints in the background");
+    Ok(())
 }
 
 /// Gives peers that have no endpoint the one that the file names, as soon as it is known; then a kill switch lets no more questions

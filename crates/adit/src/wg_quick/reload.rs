@@ -240,6 +240,12 @@ impl Plan {
             used,
         } = wanted;
         let interface = &file.interface;
+        // With a journal, too: the stock tool took it down, or its engine died.
+        if !engine::exists(interface)? {
+            return Err(Failure::new(format!(
+                "`{interface}' is not up: `adit up {interface}' makes all that its file says"
+            )));
+        }
         let mut journal = Journal::of_tunnel(interface)?;
         engine::warn_if_other(interface, quick.backend)?;
         let live = status(interface)?;

@@ -140,8 +140,9 @@ fn save(file: &File, text: &[u8], journal: Option<&mut Journal>, _lock: &Lock) -
     written.map_err(|error| Failure::new(format!("cannot save `{}': {error}", file.path.display())))?;
     match journal {
         Some(journal) if journal.file.is_some() => {
-            let (config, quick) = file.understand(&edited)?;
-            journal.file = Some(Used::new(&edited, &config, &quick));
+            // What is wrong with it was told.
+            let (reading, quick) = Quick::read(&edited);
+            journal.file = Some(Used::new(&edited, &reading.config, &quick));
             journal.write()
         }
         _ => Ok(()),

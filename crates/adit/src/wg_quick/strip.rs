@@ -3,15 +3,14 @@
 use std::io::Write as _;
 
 use conf::quick::{KeySource, Quick};
-use conf::wg::file::{Dialect, Reading, strip};
+use conf::wg::file::strip;
 
 use super::file::File;
 use super::{Failure, Outcome, private_key};
 
 pub(super) fn run(file: &File) -> Outcome {
     let (text, trust) = file.text_and_trust()?;
-    let reading = Reading::of(&text, Dialect::Quick);
-    let (quick, _) = Quick::of(&reading.config.quick);
+    let (reading, quick) = Quick::read(&text);
     if matches!(&quick.private_key, Some(source) if matches!(source.value, KeySource::Command(_))) {
         trust?;
     }
