@@ -3,6 +3,7 @@
 
 mod completions;
 mod grammar;
+mod keys;
 mod man;
 mod templates;
 

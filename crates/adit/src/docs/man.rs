@@ -5,9 +5,11 @@ use std::io;
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use conf::wg::file::{KEYS, Key};
 
 use super::File;
 use super::grammar::{self, Arguments, Word};
+use super::keys;
 use crate::{Adit, aditd};
 
 const SOURCE: &str = concat!("adit ", env!("CARGO_PKG_VERSION"));
@@ -116,10 +118,9 @@ fn wg_page() -> Roff {
     }
     roff.control("SH", ["FILE"]);
     roff.text([roman(
-        "A configuration file has lines of the form Key = Value in sections; what follows # is a comment. [Interface] has \
-         PrivateKey, ListenPort and FwMark; each [Peer] has PublicKey, which must be there, and PresharedKey, AllowedIPs, \
-         Endpoint and PersistentKeepalive. Values are those of set, except that keys stand in the file itself. A peer is called alice by # Name = alice, above or inside its section.",
+        "What setconf, addconf and syncconf take. Keys stand in the file itself, where set takes files with them.",
     )]);
+    file(&mut roff, |key| !matches!(key, Key::Quick(_)));
     roff.control("SH", ["ENVIRONMENT"]);
     for word in &grammar::ENVIRONMENT {
         entry(&mut roff, vec![bold(word.name)], &format!("{}.", word.about));
@@ -138,6 +139,29 @@ fn wg_page() -> Roff {
     roff
 }
 
+const FILES: [(&str, &str); 2] = [
+    (
+        "/etc/wireguard/NAME.conf",
+        "What the tunnel NAME is. Others than root and the caller can neither write it nor replace it in its folder, or it is refused.",
+    ),
+    (
+        "/run/adit",
+        "What was made, by which down undoes it, whatever the file says by then.",
+    ),
+];
+
+const EXAMPLE: &str = "[Interface]
+PrivateKey = CLIENT_PRIVATE_KEY
+Address = 10.8.0.2/24
+DNS = 10.8.0.1
+
+[Peer]
+PublicKey = SERVER_PUBLIC_KEY
+AllowedIPs = 0.0.0.0/0, ::/0
+Endpoint = vpn.example.com:51820
+PersistentKeepalive = 25
+";
+
 fn quick_page() -> Roff {
     let mut roff = Roff::new();
     begin(&mut roff, "wg-quick", "bring WireGuard tunnels up and down");
@@ -151,17 +175,79 @@ fn quick_page() -> Roff {
     roff.control("SH", ["DESCRIPTION"]);
     roff.text([roman(
         "Takes the words and files of the tool of that name from wireguard-tools. A tunnel is the name of an interface, \
-         whose file is /etc/wireguard/NAME.conf, or the path of a file NAME.conf.",
+         whose file is /etc/wireguard/NAME.conf, or the path of a file NAME.conf. adit(1) has more commands for tunnels: plan, reload, \
+         apply and others.",
     )]);
     roff.control("SH", ["COMMANDS"]);
     for word in &grammar::QUICK {
         entry(&mut roff, vec![bold(word.name)], &format!("{}.", word.about));
     }
+    roff.control("SH", ["KEYS"]);
+    file(&mut roff, |_| true);
+    roff.control("SH", ["FILES"]);
+    for (path, about) in FILES {
+        entry(&mut roff, vec![bold(path)], about);
+    }
+    roff.control("SH", ["ENVIRONMENT"]);
+    entry(
+        &mut roff,
+        vec![bold("WG_QUICK_USERSPACE_IMPLEMENTATION")],
+        "The engine for an interface that the kernel cannot run, if not that of adit.",
+    );
     roff.control("SH", ["EXIT STATUS"]);
-    roff.text([roman("0, or after a message on standard error that of what failed.")]);
+    roff.text([roman(
+        "0, or after a message on standard error that of a command of the file that failed, 2 where the kernel refused, else 1.",
+    )]);
+    roff.control("SH", ["EXAMPLES"]);
+    roff.text([roman(
+        "All packets of a machine to a server, by /etc/wireguard/wg0.conf, which only root can read:",
+    )]);
+    lines(&mut roff, EXAMPLE);
+    roff.text([roman(
+        "It comes up, goes, and comes with the machine where systemd is, by:",
+    )]);
+    lines(
+        &mut roff,
+        "wg-quick up wg0\nwg-quick down wg0\nsystemctl enable --now wg-quick@wg0\n",
+    );
     roff.control("SH", ["SEE ALSO"]);
-    roff.text([bold("adit"), roman("(1), "), bold("wg"), roman("(8)")]);
+    roff.text([
+        bold("adit"),
+        roman("(1), "),
+        bold("adit-check"),
+        roman("(1), "),
+        bold("wg"),
+        roman("(8)"),
+    ]);
     roff
+}
+
+/// The sections of a configuration file, with those keys that are wanted.
+fn file(roff: &mut Roff, is_wanted: impl Fn(Key) -> bool) {
+    roff.text([roman(
+        "Lines of the form Key = Value stand in sections, whose names, as those of keys, may be in capital or small letters. # begins a comment. \
+         Lists are parted by commas.",
+    )]);
+    let is_of_peer = |key: Key| matches!(key, Key::Peer(_));
+    for (section, of_peers) in [("[Interface]", false), ("[Peer], once for each", true)] {
+        roff.control("SS", [section]);
+        let keys = KEYS.into_iter();
+        for (name, key) in keys.filter(|&(_, key)| is_of_peer(key) == of_peers && is_wanted(key)) {
+            let (value, about) = keys::about(key);
+            entry(roff, vec![bold(name), roman(" = "), italic(value)], about);
+        }
+    }
+}
+
+/// Lines that stay as they are.
+fn lines(roff: &mut Roff, text: &str) {
+    roff.control("PP", []);
+    roff.control("nf", []);
+    for line in text.lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+    roff.control("PP", []);
 }
 
 /// The head of a page, up to its synopsis.
@@ -206,4 +292,19 @@ fn entry(roff: &mut Roff, head: Vec<Inline>, text: &str) {
     roff.control("TP", []);
     roff.text(head);
     roff.text([roman(text)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_each_tool_names_the_keys_that_it_takes() {
+        let [quick, wg] = [quick_page(), wg_page()].map(|page| page.to_roff());
+        for (name, key) in KEYS {
+            let line = format!("\\fB{name}\\fR = ");
+            assert_eq!(quick.matches(&line).count(), 1, "{name}");
+            assert_eq!(wg.contains(&line), !matches!(key, Key::Quick(_)), "{name}");
+        }
+    }
 }

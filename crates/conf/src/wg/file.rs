@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 
 use proto::{PresharedKey, PrivateKey, PublicKey};
 
-pub use key::QuickKey;
+pub use key::{InterfaceKey, KEYS, Key, PeerKey, QuickKey};
 pub use strip::strip;
 
 use super::value::Endpoint;

@@ -2,15 +2,19 @@
 
 /// A key in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub enum Key {
+    /// Of `[Interface]`, for `wg`.
     Interface(InterfaceKey),
+    /// Of `[Interface]`, for `wg-quick`.
     Quick(QuickKey),
+    /// Of `[Peer]`.
     Peer(PeerKey),
 }
 
 /// A key of `[Interface]` that is for `wg`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InterfaceKey {
+#[expect(missing_docs, reason = "they are named as they are written")]
+pub enum InterfaceKey {
     PrivateKey,
     ListenPort,
     FwMark,
@@ -40,7 +44,8 @@ pub enum QuickKey {
 
 /// A key of `[Peer]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PeerKey {
+#[expect(missing_docs, reason = "they are named as they are written")]
+pub enum PeerKey {
     Name,
     PublicKey,
     PresharedKey,
@@ -50,7 +55,8 @@ pub(super) enum PeerKey {
     PersistentKeepalive,
 }
 
-const KEYS: [(&str, Key); 26] = [
+/// All keys, as they are usually written.
+pub const KEYS: [(&str, Key); 26] = [
     ("PrivateKey", Key::Interface(InterfaceKey::PrivateKey)),
     ("ListenPort", Key::Interface(InterfaceKey::ListenPort)),
     ("FwMark", Key::Interface(InterfaceKey::FwMark)),
