@@ -395,6 +395,25 @@ fn commands_for_after_the_end_run_once_for_a_tunnel_that_died() {
     assert_eq!(world.sh("cat /run/wireguard/log"), "up\ndown\nup\ndown");
 }
 
+/// As in a container whose `/run` outlives the kernel.
+#[test]
+fn of_a_tunnel_of_an_earlier_boot_nothing_is_left_to_undo() {
+    let Some(world) = World::new() else { return };
+    let file =
+        "Address = 10.9.0.2/24\nPostUp = echo up >> /run/wireguard/log\nPostDown = echo down >> /run/wireguard/log";
+    world.write(&filled(file));
+    world.ok(Tool::Ours, "up wg0");
+    world.ok(Tool::Ours, "apply wg0 --confirm 5m");
+    world.kill_engine();
+    world.sh("echo another > /run/wireguard/boot; mount --bind /run/wireguard/boot /proc/sys/kernel/random/boot_id");
+    assert_eq!(world.run(Tool::Ours, "down wg0").status.code(), Some(1));
+    world.ok(Tool::Stock, "up wg0");
+    world.ok(Tool::Ours, "reload wg0");
+    world.ok(Tool::Ours, "down wg0");
+    world.ok(Tool::Ours, "up wg0");
+    assert_eq!(world.sh("cat /run/wireguard/log"), "up\nup\ndown\nup");
+}
+
 #[test]
 fn any_name_of_an_interface_is_a_tunnel_of_its_own() {
     let Some(world) = World::new() else { return };

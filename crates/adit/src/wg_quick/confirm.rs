@@ -53,7 +53,8 @@ impl Pending {
     }
 
     fn read(interface: &str) -> Result<Option<Self>, Failure> {
-        journal::read(&name(interface))
+        let pending: Option<Self> = journal::read(&name(interface))?;
+        Ok(pending.filter(|pending| pending.before.is_of_this_boot()))
     }
 
     pub(super) fn remove(&self) -> Outcome {

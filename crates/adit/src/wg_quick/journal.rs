@@ -3,7 +3,8 @@
 //! An item is written down before it is made; unmaking one that was not made does nothing. While a `reload` goes on, what it makes
 //! and unmakes is written down as unsure.
 //!
-//! Each network namespace has a folder: the same name is another interface there, and `/run` is often shared.
+//! Each network namespace has a folder: the same name is another interface there, and `/run` is often shared. In containers it may outlive the
+//! kernel, too, with which all went that a journal names: one of an earlier boot is none.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -38,6 +39,9 @@ pub(super) struct Journal {
     /// Tells it from that of a later `up`.
     #[serde(default)]
     number: u128,
+    /// By what the kernel tells one boot from another. Earlier builds did not write it down.
+    #[serde(default)]
+    boot: Option<String>,
     /// Whether `up` came to its end.
     pub(super) complete: bool,
     /// In the order in which they were made.
@@ -69,6 +73,7 @@ impl Journal {
             version: VERSION,
             interface,
             number: background::number(),
+            boot: boot(),
             complete: false,
             items: Vec::new(),
             unsure: Vec::new(),
@@ -83,7 +88,7 @@ impl Journal {
 
     /// Reads that of an interface; `None` if there is none.
     pub(super) fn read(interface: &str) -> Result<Option<Self>, Failure> {
-        let journal: Option<Self> = read(interface)?;
+        let journal = read(interface)?.filter(Self::is_of_this_boot);
         if journal
             .as_ref()
             .is_some_and(|journal| journal.version != VERSION || journal.interface != interface)
@@ -91,6 +96,11 @@ impl Journal {
             return Err(failure("understand", &path(interface)?, &"it is of another program"));
         }
         Ok(journal)
+    }
+
+    /// Tells whether what it names may be there: the machine has not been started again since, as far as is known.
+    pub(super) fn is_of_this_boot(&self) -> bool {
+        self.boot.is_none() || boot().is_none_or(|boot| self.boot == Some(boot))
     }
 
     /// Reads that of a tunnel that is up.
@@ -452,6 +462,11 @@ pub(super) fn lock() -> Result<Lock, Failure> {
     let file = open.map_err(|error| failure("open", &path, &error))?;
     file.lock().map_err(|error| failure("lock", &path, &error))?;
     Ok(Lock(file))
+}
+
+fn boot() -> Option<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(text.trim_end().to_owned())
 }
 
 fn path(name: &str) -> Result<PathBuf, Failure> {
