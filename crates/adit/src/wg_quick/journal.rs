@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::dns::{self, Dns};
 use super::save::Used;
-use super::temporary::Temporary;
+use super::temporary::{Temporary, remove_if_there};
 use super::{Failure, background, say};
 use crate::config_file;
 
@@ -421,10 +421,7 @@ pub(super) fn write(name: &str, value: &impl Serialize) -> Result<(), Failure> {
 /// Removes a value, if there is one.
 pub(super) fn remove(name: &str) -> Result<(), Failure> {
     let path = path(name)?;
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed.map_err(|error| failure("remove", &path, &error)),
-    }
+    remove_if_there(&path).map_err(|error| failure("remove", &path, &error))
 }
 
 /// Returns the command that would undo one.

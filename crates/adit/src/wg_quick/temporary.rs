@@ -15,10 +15,7 @@ pub(super) struct Temporary {
 impl Temporary {
     /// Makes it, for this user only; what a killed program left at the path is cleared away.
     pub(super) fn create(path: PathBuf) -> io::Result<Self> {
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_there(&path)?;
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -44,5 +41,12 @@ impl Drop for Temporary {
         if !self.is_renamed {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }

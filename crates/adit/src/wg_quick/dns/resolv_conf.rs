@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::temporary::Temporary;
+use super::super::temporary::{Temporary, remove_if_there};
 
 /// Where the C library looks for it.
 pub(super) const PATH: &str = "/etc/resolv.conf";
@@ -63,13 +63,15 @@ impl Edit {
             return Err(io::Error::other("it could not be read"));
         }
         if let Some(before) = &self.before {
-            write(&self.copy(), before)?;
+            self.write(&self.copy(), before)?;
         }
-        write(&self.path, &self.after)
+        self.write(&self.path, &self.after)
     }
 
     /// Brings back what was there, or what one of `others`, edits of tunnels that stay up, has made of it.
     pub(super) fn undo<'a>(&self, others: impl IntoIterator<Item = &'a Self>) -> io::Result<()> {
+        // A killed program may have left it.
+        remove_if_there(&self.temporary())?;
         let others = others.into_iter();
         let others: Vec<&Self> = others
             .filter(|other| other.path == self.path && !other.after.is_empty())
@@ -81,21 +83,35 @@ impl Edit {
         }
         if is_of(self) {
             match (others.last(), &self.before) {
-                (Some(other), _) => return write(&self.path, &other.after),
-                (None, Some(before)) => write(&self.path, before)?,
+                (Some(other), _) => return self.write(&self.path, &other.after),
+                (None, Some(before)) => self.write(&self.path, before)?,
                 (None, None) => fs::remove_file(&self.path)?,
             }
         } else if present != self.before {
             return Err(io::Error::other("somebody has changed it meanwhile"));
         }
-        match fs::remove_file(self.copy()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
-        }
+        remove_if_there(&self.copy())
     }
 
     fn copy(&self) -> PathBuf {
         self.path.with_extension("conf.before-adit")
+    }
+
+    fn temporary(&self) -> PathBuf {
+        self.path.with_extension("conf.adit")
+    }
+
+    /// Writes a whole file or nothing; in place only where it is a mount, as in containers.
+    fn write(&self, path: &Path, text: &str) -> io::Result<()> {
+        let mut temporary = Temporary::create(self.temporary())?;
+        temporary.file.write_all(text.as_bytes())?;
+        // Everybody resolves names.
+        temporary.file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        temporary.file.sync_all()?;
+        match temporary.rename(path) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => fs::write(path, text),
+            replaced => replaced,
+        }
     }
 }
 
@@ -103,19 +119,6 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         text => text.map(Some),
-    }
-}
-
-/// Writes the whole file or nothing; in place only where it is a mount, as in containers.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let mut temporary = Temporary::create(path.with_extension("conf.adit"))?;
-    temporary.file.write_all(text.as_bytes())?;
-    // Everybody resolves names.
-    temporary.file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    temporary.file.sync_all()?;
-    match temporary.rename(path) {
-        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => fs::write(path, text),
-        replaced => replaced,
     }
 }
 
@@ -198,6 +201,17 @@ mod tests {
         let path = file("empty", Some(""));
         Edit::of(&path).undo([]).unwrap();
         assert!(path.exists());
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_program_left_beside_it_goes() {
+        let path = file("killed", Some("nameserver 192.0.2.1\n"));
+        let mut killed = Edit::of(&path);
+        killed.prepare("nameserver 10.0.0.1\n").unwrap();
+        fs::write(killed.temporary(), "").unwrap();
+        killed.undo([]).unwrap();
+        assert_eq!(files(&path), 1);
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 
