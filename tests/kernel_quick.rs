@@ -1,5 +1,8 @@
 //! `adit up`, `reload` and `down` where the kernel runs the interface, in a guest; its peer is adit's engine on the host.
 
+#[path = "kernel_quick/kills.rs"]
+mod kills;
+
 use std::time::Duration;
 
 use e2e::{Engine, Guest, Node, Result, Running, Side, command, needs};

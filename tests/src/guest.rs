@@ -38,12 +38,20 @@ impl Guest {
     /// # Errors
     /// When the image cannot be built or the guest is not up within 120 s; the text ends with its console.
     pub fn boot(host: &Side) -> Result<Guest> {
+        Self::boot_with(host, &[], "")
+    }
+
+    /// Boots a guest that has some more programs of the host, by a kernel with some more parameters.
+    ///
+    /// # Errors
+    /// As [`Guest::boot`].
+    pub fn boot_with(host: &Side, programs: &[&str], parameters: &str) -> Result<Guest> {
         let (kernel, modules) = initramfs::cloud_kernel()?;
         let folder = needs::target()
             .join("e2e")
             .join(format!("guest.{}.{}", std::process::id(), host.pid()));
         let _ = std::fs::remove_dir_all(&folder);
-        let image = initramfs::build(&folder, &modules)?;
+        let image = initramfs::build(&folder, &modules, programs)?;
         let (v4, v6) = (side::outer_v4(1), side::outer_v6(1));
         host.sh(&format!(
             "ip tuntap add tap0 mode tap && ip addr add {v4}/24 dev tap0 && ip addr add {v6}/64 dev tap0 nodad && ip link set tap0 up"
@@ -68,7 +76,8 @@ impl Guest {
             .arg(kernel)
             .arg("-initrd")
             .arg(image);
-        command.args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=unstable"]);
+        let parameters = format!("console=ttyS0 quiet panic=-1 mitigations=off tsc=unstable {parameters}");
+        command.args(["-append", &parameters]);
         command
             .arg("-serial")
             .arg(format!("file:{}", folder.join("console").display()))
@@ -138,7 +147,8 @@ impl Guest {
         let (v4, v6) = (side::outer_v4(2), side::outer_v6(2));
         self.sh("ip link add wg0 type wireguard")?;
         self.sh(&format!(
-            "ip addr add {v4}/24 dev eth0 && ip addr add {v6}/64 dev eth0 nodad && ip link set eth0 up"
+            "ip addr add {v4}/24 dev eth0 && ip link set eth0 up && \
+             if test -e /proc/net/if_inet6; then ip addr add {v6}/64 dev eth0 nodad; fi"
         ))?;
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! `adit`, and the modules needed.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -24,6 +25,7 @@ const MODULES: [&str; 8] = [
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp; mount -t tmpfs run /run
+ln -s /proc/self/fd /dev/fd
 mkdir -p /run/wireguard
 # Debian's busybox prefers its own applets to the search path; they know too little of ip.
 ip() { /usr/bin/ip \"$@\"; }
@@ -60,11 +62,11 @@ pub fn cloud_kernel() -> Result<(PathBuf, PathBuf)> {
         .ok_or_else(|| "no linux-image-…-cloud-amd64 is installed".into())
 }
 
-/// Builds the archive in `folder`, which must not exist, and returns its path.
+/// Builds the archive in `folder`, which must not exist, with some more programs, and returns its path.
 ///
 /// # Errors
 /// When a program, library or module is missing, or a file cannot be written.
-pub fn build(folder: &Path, modules: &Path) -> Result<PathBuf> {
+pub fn build(folder: &Path, modules: &Path, programs: &[&str]) -> Result<PathBuf> {
     let root = folder.join("root");
     for name in ["bin", "usr/bin", "proc", "sys", "dev", "tmp", "run", "modules"] {
         fs::create_dir_all(root.join(name)).map_err(|error| format!("{}: {error}", root.display()))?;
@@ -76,7 +78,7 @@ pub fn build(folder: &Path, modules: &Path) -> Result<PathBuf> {
     for name in ["etc/wireguard", "etc/iproute2"] {
         fs::create_dir_all(root.join(name)).map_err(|error| format!("{}: {error}", root.display()))?;
     }
-    for name in ["wg", "ip", "ping"] {
+    for name in ["wg", "ip", "ping"].iter().chain(programs) {
         add_program(&root, name)?;
     }
     let order = load_order(modules)?;
@@ -136,11 +138,19 @@ fn plain_name(path: &Path) -> String {
 fn add_program(root: &Path, name: &str) -> Result<()> {
     let path = program(name)?;
     copy(&path, &root.join("usr/bin").join(name))?;
+    if is_script(&path) {
+        return Ok(());
+    }
     let libraries = command::output(Command::new("ldd").arg(&path))?;
     for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
         copy(Path::new(library), &root.join(library.trim_start_matches('/')))?;
     }
     Ok(())
+}
+
+fn is_script(path: &Path) -> bool {
+    let mut start = [0; 2];
+    File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok()) && start == *b"#!"
 }
 
 fn archive(folder: &Path, root: &Path) -> Result<PathBuf> {

@@ -9,6 +9,7 @@ pub mod debian;
 pub mod engine;
 pub mod guest;
 pub mod initramfs;
+pub mod kill;
 pub mod needs;
 pub mod side;
 pub mod transfer;

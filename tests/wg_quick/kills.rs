@@ -1,19 +1,13 @@
 //! SIGKILL before each step of `up`, `reload` and `down`: nothing of it is lost, and nothing stays.
-//!
-//! `strace` kills the program as it enters its first, second, third … call of a kind, so the program needs no hook for it. What it had
-//! called goes on: commands, and an engine that is about to start.
 
-use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 
+use e2e::kill::{self, Place};
 use e2e::needs;
 
 use super::filled;
 use super::reload::comparable;
 use super::world::{Tool, World};
-
-/// The calls that change something, or stand between two that do.
-const CALLS: &str = "sendto,connect,flock,fsync,rename,unlink,clone,clone3,vfork,wait4";
 
 /// Servers are kept as a state: the last word of resolvconf is to be seen, not the way to it.
 const RESOLVCONF: &str = "cat > /run/wireguard/bin/resolvconf <<'END'
@@ -41,29 +35,17 @@ fn world() -> Option<World> {
     Some(world)
 }
 
-/// A place to kill at: the call, and which of its kind it is.
-type Place = (String, usize);
-
 /// Runs a command to its end, and returns the places on its way.
 fn places(world: &World, words: &str) -> Vec<Place> {
-    let output = world.traced(&format!("-o /run/wireguard/calls -e trace={CALLS}"), words);
+    let output = world.traced(&kill::options("/run/wireguard/calls"), words);
     assert!(output.status.success(), "{words}: {}", world.errors());
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let calls = world.sh("grep -o '^[a-z0-9]*(' /run/wireguard/calls");
-    let place = |call: &str| {
-        let call = call.trim_end_matches('(').to_owned();
-        let number = seen.entry(call.clone()).or_default();
-        *number += 1;
-        (call, *number)
-    };
-    calls.lines().map(place).collect()
+    kill::places(&world.sh("cat /run/wireguard/calls"))
 }
 
 /// Runs a command that is killed at a place, and waits for what it called.
-fn kill(world: &World, words: &str, (call, number): &Place) {
-    let options = format!("-o /dev/null -e trace={CALLS} -e inject={call}:signal=KILL:when={number}");
-    let status = world.traced(&options, words).status;
-    assert_eq!(status.signal(), Some(9), "{words}, {call} {number}: {}", world.errors());
+fn kill(world: &World, words: &str, place: &Place) {
+    let status = world.traced(&place.options(), words).status;
+    assert_eq!(status.signal(), Some(9), "{words}, {place}: {}", world.errors());
     world.commands_end();
 }
 
@@ -96,7 +78,7 @@ fn an_up_killed_at_any_step_is_undone() {
             } else {
                 down_if_left(&world);
             }
-            assert_eq!(world.settled(), before, "{place:?}");
+            assert_eq!(world.settled(), before, "{place}");
         }
         eprintln!("up: {} kills", places.len());
     }
@@ -114,7 +96,7 @@ fn a_down_killed_at_any_step_goes_on_from_there() {
             world.ok(Tool::Ours, "up wg0");
             kill(&world, "down wg0", place);
             down_if_left(&world);
-            assert_eq!(world.settled(), before, "{place:?}");
+            assert_eq!(world.settled(), before, "{place}");
         }
         eprintln!("down: {} kills", places.len());
     }
@@ -164,12 +146,12 @@ fn a_reload_killed_at_any_step_is_made_up_for_by_the_next() {
             kill(&world, "reload wg0", place);
             if number % 4 == 3 {
                 world.ok(Tool::Ours, "down wg0");
-                assert_eq!(world.settled(), before, "down, {from} to {to}, {place:?}");
+                assert_eq!(world.settled(), before, "down, {from} to {to}, {place}");
                 world.ok(Tool::Ours, "up wg0");
                 continue;
             }
             if number % 2 == 1 {
-                assert_eq!(reload(from), states[from], "back, {from} to {to}, {place:?}");
+                assert_eq!(reload(from), states[from], "back, {from} to {to}, {place}");
             }
             let state = reload(to);
             let differing: Vec<_> = state
@@ -177,7 +159,7 @@ fn a_reload_killed_at_any_step_is_made_up_for_by_the_next() {
                 .zip(states[to].lines())
                 .filter(|(one, two)| one != two)
                 .collect();
-            assert_eq!(state, states[to], "{from} to {to}, {place:?}: {differing:?}");
+            assert_eq!(state, states[to], "{from} to {to}, {place}: {differing:?}");
         }
         reload(to);
         eprintln!("reload: {} kills", places.len());
@@ -197,9 +179,7 @@ fn an_apply_that_is_killed_goes_back_by_itself() {
     let places = places(&world, apply);
     goes_back_to(&world, &before);
     // By then somebody watches.
-    let watched = places
-        .iter()
-        .position(|(call, _)| call.contains("clone") || call == "vfork");
+    let watched = places.iter().position(Place::is_start);
     let changing = &places[watched.unwrap() + 1..];
     for place in changing.iter().step_by(changing.len() / 6) {
         kill(&world, apply, place);
@@ -226,12 +206,12 @@ fn a_gateway_killed_while_it_comes_up_leaves_nothing_open() {
     world.ok(Tool::Ours, "up wg0");
     let places = places(&world, "up wg1");
     world.ok(Tool::Ours, "down wg1");
-    for place in places.iter().filter(|(call, _)| call == "sendto").skip(8) {
+    for place in places.iter().filter(|place| place.call == "sendto").skip(8) {
         kill(&world, "up wg1", place);
         world.ok(Tool::Ours, "down wg0");
         let is_on = world.sh("cat /proc/sys/net/ipv4/ip_forward") == "1";
         let is_closed = world.sh("nft list ruleset ip").contains("oifname \"v0\" drop");
-        assert!(is_closed || !is_on, "{place:?}");
+        assert!(is_closed || !is_on, "{place}");
         world.ok(Tool::Ours, "down wg1");
         world.ok(Tool::Ours, "up wg0");
     }
