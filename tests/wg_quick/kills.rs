@@ -1,4 +1,4 @@
-//! SIGKILL before each step of `up`, `reload` and `down`: nothing of it is lost, and nothing stays.
+//! SIGKILL before each step of `up`, `reload`, `apply` and `down`: nothing of it is lost, and nothing stays.
 
 use std::os::unix::process::ExitStatusExt as _;
 
@@ -168,23 +168,76 @@ fn a_reload_killed_at_any_step_is_made_up_for_by_the_next() {
     assert_eq!(world.settled(), before);
 }
 
+/// What waits to be confirmed goes back by itself; it may be confirmed, half as it is, and the tunnel go down.
 #[test]
-fn an_apply_that_is_killed_goes_back_by_itself() {
-    let Some(world) = world() else { return };
-    world.write(&filled(FILES[0]));
-    world.ok(Tool::Ours, "up wg0");
-    let before = reloaded(&world);
-    world.write(&filled(FILES[1]));
+fn an_apply_killed_at_any_step_goes_back_is_completed_or_goes_down() {
+    let workers = 4;
+    let kills = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers)
+            .map(|worker| scope.spawn(move || kill_applies(worker, workers)))
+            .collect();
+        let kills = threads.into_iter().map(|thread| thread.join().unwrap());
+        kills.flatten().sum::<usize>()
+    });
+    eprintln!("apply: {kills} kills");
+}
+
+/// Kills at every so manieth place: going back takes its time.
+fn kill_applies(worker: usize, workers: usize) -> Option<usize> {
+    let world = world()?;
+    let nothing = world.state();
     let apply = "apply wg0 --confirm 1s";
+    let up = |file: usize| {
+        world.write(&filled(FILES[file]));
+        world.ok(Tool::Ours, "up wg0");
+        reloaded(&world)
+    };
+    let after = up(1);
+    world.ok(Tool::Ours, "down wg0");
+    let before = up(0);
+    world.write(&filled(FILES[1]));
     let places = places(&world, apply);
+    let watched = places.iter().position(Place::is_start).unwrap();
     goes_back_to(&world, &before);
-    // By then somebody watches.
-    let watched = places.iter().position(Place::is_start);
-    let changing = &places[watched.unwrap() + 1..];
-    for place in changing.iter().step_by(changing.len() / 6) {
+    let mine = places.iter().enumerate().skip(worker).step_by(workers);
+    let mut kills = 0;
+    for (number, place) in mine {
+        world.write(&filled(FILES[1]));
         kill(&world, apply, place);
-        goes_back_to(&world, &before);
+        kills += 1;
+        // Nobody watches yet, and nothing is changed yet.
+        if number <= watched {
+            assert_eq!(reloaded(&world), before, "{place}");
+        }
+        match (number / workers) % 3 {
+            0 => {
+                if number <= watched {
+                    // Who comes next makes sure that somebody does.
+                    world.write(&filled(FILES[0]));
+                    world.run(Tool::Ours, "reload wg0");
+                }
+                goes_back_to(&world, &before);
+            }
+            1 => {
+                // At the first places there is nothing to confirm, at the last ones nothing to reload.
+                world.run(Tool::Ours, "confirm wg0");
+                world.ok(Tool::Ours, "reload wg0");
+                assert_eq!(reloaded(&world), after, "completed, {place}");
+                world.write(&filled(FILES[0]));
+                world.ok(Tool::Ours, "reload wg0");
+                assert_eq!(reloaded(&world), before, "back by a reload, {place}");
+            }
+            _ => {
+                world.ok(Tool::Ours, "down wg0");
+                assert_eq!(world.settled(), nothing, "down, {place}");
+                up(0);
+            }
+        }
     }
+    // Nobody who waited wakes up to do harm.
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    assert_eq!(reloaded(&world), before);
+    Some(kills)
 }
 
 fn goes_back_to(world: &World, before: &str) {
