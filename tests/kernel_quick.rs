@@ -13,43 +13,64 @@ for v in 4 6; do ip -$v rule; ip -$v route show table all | grep -v fe80 | sort;
 cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding /proc/sys/net/ipv4/conf/all/src_valid_mark; \
 ls /run/adit/*/ 2> /dev/null; true";
 
+/// The stock tool, and what it calls.
+const STOCK: [&str; 3] = ["wg-quick", "bash", "nft"];
+
 #[test]
 fn a_tunnel_of_the_kernel_comes_up_changes_and_goes_down() {
+    beside_an_engine(&STOCK, "", check);
+}
+
+/// Checks something of a guest with more programs and parameters of the kernel, whose peer is an engine on the host.
+fn beside_an_engine(programs: &[&str], parameters: &str, check: fn(&Peers<'_>) -> Result<()>) {
     let engine = Engine::adit();
-    let mut programs = Guest::NEEDS.to_vec();
-    programs.push(engine.program());
-    if !needs::available(&programs) {
+    if !needs::available(&[&Guest::NEEDS[..], programs, &[engine.program()]].concat()) {
         return;
     }
     let side = Side::new().unwrap();
-    let guest = Guest::boot(&side).unwrap();
+    let guest = Guest::boot_with(&side, programs, parameters).unwrap();
     let running = Running::start(&engine, &side).unwrap();
-    if let Err(error) = check(&side, &guest) {
+    if let Err(error) = Peers::new(&side, &guest).and_then(|peers| check(&peers)) {
         panic!("{error}\n--- log\n{}\n--- console\n{}", running.log(), guest.console());
     }
     guest.power_off().unwrap();
 }
 
-fn check(side: &Side, guest: &Guest) -> Result<()> {
-    guest.sh("ip link del wg0; wg genkey > /tmp/key")?;
-    side.sh("umask 077; wg genkey > /run/wireguard/key")?;
-    let server_key = side.sh("wg pubkey < /run/wireguard/key")?;
-    let guest_key = guest.sh("wg pubkey < /tmp/key")?;
-    side.sh(&format!(
-        "wg set wg0 listen-port 51820 private-key /run/wireguard/key peer {} allowed-ips 10.9.0.2/32,fd09::2/128
-         ip addr add 10.9.0.1/24 dev wg0; ip addr add fd09::1/64 dev wg0 nodad; ip link set wg0 up",
-        guest_key.trim()
-    ))?;
-    let file = |lines: &str| {
+/// The guest, and an engine that knows it.
+struct Peers<'a> {
+    guest: &'a Guest,
+    server_key: String,
+}
+
+impl<'a> Peers<'a> {
+    fn new(side: &Side, guest: &'a Guest) -> Result<Self> {
+        guest.sh("ip link del wg0; wg genkey > /tmp/key")?;
+        side.sh("umask 077; wg genkey > /run/wireguard/key")?;
+        let guest_key = guest.sh("wg pubkey < /tmp/key")?;
+        side.sh(&format!(
+            "wg set wg0 listen-port 51820 private-key /run/wireguard/key peer {} allowed-ips 10.9.0.2/32,fd09::2/128
+             ip addr add 10.9.0.1/24 dev wg0; ip addr add fd09::1/64 dev wg0 nodad; ip link set wg0 up",
+            guest_key.trim()
+        ))?;
+        let server_key = side.sh("wg pubkey < /run/wireguard/key")?.trim().to_owned();
+        Ok(Self { guest, server_key })
+    }
+
+    /// Writes the file of the guest, with some lines about the interface.
+    fn file(&self, lines: &str) -> Result<()> {
         let text = format!(
             "[Interface]\\nPrivateKey = '$(cat /tmp/key)'\\nAddress = 10.9.0.2/24, fd09::2/64\\n{lines}\\n\
              [Peer]\\nPublicKey = {}\\nEndpoint = 192.0.2.1:51820\\nAllowedIPs = 0.0.0.0/0, ::/0\\n",
-            server_key.trim()
+            self.server_key
         );
-        guest.sh(&format!(
-            "printf '{text}' > /etc/wireguard/wg0.conf; chmod 600 /etc/wireguard/wg0.conf"
-        ))
-    };
+        let write = format!("printf '{text}' > /etc/wireguard/wg0.conf; chmod 600 /etc/wireguard/wg0.conf");
+        self.guest.sh(&write).map(drop)
+    }
+}
+
+fn check(peers: &Peers<'_>) -> Result<()> {
+    let guest = peers.guest;
+    let file = |lines: &str| peers.file(lines);
     let before = guest.sh(STATE)?;
 
     file("Backend = kernel\\nKillSwitch = true\\nGateway = true")?;
@@ -84,7 +105,90 @@ fn check(side: &Side, guest: &Guest) -> Result<()> {
         return Err(format!("no warning: {said}"));
     }
     guest.sh("adit down wg0")?;
+    same(&guest.sh(STATE)?, &before)?;
+
+    let kernel = |lines: &str| file(&format!("Backend = kernel\\n{lines}"));
+    kernel("MTU = 1380\\nSaveConfig = true")?;
+    saves(guest)?;
+    same(&guest.sh(STATE)?, &before)?;
+    kernel("MTU = 1400")?;
+    guest.sh("adit up wg0")?;
+    kernel("MTU = 1300\\nListenPort = 777\\nTable = 1234")?;
+    goes_back_or_stays(guest)?;
+    guest.sh("adit down wg0")?;
+    same(&guest.sh(STATE)?, &before)?;
+    file("")?;
+    is_handed_over(guest)?;
+    guest.sh("echo 0 > /proc/sys/net/ipv4/conf/all/src_valid_mark")?;
+    same(&guest.sh(STATE)?, &before)?;
+    kernel("ListenPort = 777")?;
+    needs_its_port(guest)?;
     same(&guest.sh(STATE)?, &before)
+}
+
+/// What was changed at run time is in the file after `down`.
+fn saves(guest: &Guest) -> Result<()> {
+    let shown = || guest.sh("wg showconf wg0 | sort; ip -o link show wg0 | grep -o 'mtu [0-9]*'");
+    guest.sh("adit up wg0")?;
+    works(guest)?;
+    guest.sh(
+        "wg set wg0 listen-port 779 peer $(wg genkey | wg pubkey) allowed-ips 10.2.0.0/16 persistent-keepalive 9; \
+         ip link set mtu 1290 dev wg0",
+    )?;
+    let changed = shown()?;
+    guest.sh("adit save wg0 && cp /etc/wireguard/wg0.conf /tmp/saved && adit down wg0")?;
+    guest.sh("cmp /tmp/saved /etc/wireguard/wg0.conf && adit up wg0")?;
+    same(&shown()?, &changed)?;
+    works(guest)?;
+    // Without a word, too.
+    guest.sh("wg set wg0 listen-port 780 && adit down wg0 && grep -q 'ListenPort = 780' /etc/wireguard/wg0.conf")?;
+    Ok(())
+}
+
+fn goes_back_or_stays(guest: &Guest) -> Result<()> {
+    const MACHINE: &str = "wg showconf wg0; ip -o link show wg0 | grep -o 'mtu [0-9]*'";
+    let state = || Ok::<_, String>(guest.sh(STATE)? + &guest.sh(MACHINE)?);
+    works(guest)?;
+    let before = state()?;
+    guest.sh("adit apply wg0 --confirm 3s")?;
+    let after = state()?.replace("\nwg0~before.json", "");
+    if after == before || guest.sh("adit reload wg0").is_ok() {
+        return Err(format!("nothing waits: {after}"));
+    }
+    command::until(Duration::from_secs(20), || same(&state()?, &before))?;
+    works(guest)?;
+    guest.sh("! adit confirm wg0; adit apply wg0 --confirm 3s && adit confirm wg0; sleep 4")?;
+    same(&state()?, &after)
+}
+
+/// The stock tool brings the tunnel up, and takes it down again.
+fn is_handed_over(guest: &Guest) -> Result<()> {
+    let state = || guest.sh(&format!("{STATE}; nft list ruleset; wg showconf wg0"));
+    // Routes have adit's name then.
+    let of_stock = |state: String| state.replace("wg0.json\n", "").replace(" proto 108", "");
+    guest.sh("bash /usr/bin/wg-quick up wg0")?;
+    runs_in(guest, "wireguard")?;
+    works(guest)?;
+    let (stock, handshake) = (state()?, guest.sh("wg show wg0 latest-handshakes")?);
+    guest.sh("adit adopt wg0")?;
+    same(&of_stock(state()?), &stock)?;
+    same(&guest.sh("adit plan wg0")?, "wg0: nothing to change")?;
+    guest.sh("adit release wg0")?;
+    same(&of_stock(state()?), &stock)?;
+    same(&guest.sh("wg show wg0 latest-handshakes")?, &handshake)?;
+    works(guest)?;
+    guest.sh("bash /usr/bin/wg-quick down wg0").map(drop)
+}
+
+fn needs_its_port(guest: &Guest) -> Result<()> {
+    guest.sh("ip link add wg1 type wireguard; wg set wg1 listen-port 777; ip link set wg1 up")?;
+    let said = guest.sh("! adit up wg0 2>&1")?;
+    guest.sh("ip link del wg1")?;
+    if said.contains("Address already in use") {
+        Ok(())
+    } else {
+        Err(format!("it says: {said}"))
+    }
 }
 
 fn runs_in(guest: &Guest, kind: &str) -> Result<()> {
@@ -97,12 +201,13 @@ fn runs_in(guest: &Guest, kind: &str) -> Result<()> {
 }
 
 fn works(guest: &Guest) -> Result<()> {
-    for address in ["10.9.0.1", "fd09::1"] {
-        command::until(Duration::from_secs(20), || {
-            guest.sh(&format!("ping -c 1 -W 2 {address}"))
-        })?;
-    }
-    Ok(())
+    answers(guest, "10.9.0.1")?;
+    answers(guest, "fd09::1")
+}
+
+fn answers(guest: &Guest, address: &str) -> Result<()> {
+    let ping = || guest.sh(&format!("ping -c 1 -W 2 {address}"));
+    command::until(Duration::from_secs(20), ping).map(drop)
 }
 
 fn silent(guest: &Guest, address: &str) -> Result<()> {
