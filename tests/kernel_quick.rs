@@ -180,6 +180,36 @@ fn is_handed_over(guest: &Guest) -> Result<()> {
     guest.sh("bash /usr/bin/wg-quick down wg0").map(drop)
 }
 
+#[test]
+fn with_a_kernel_without_ipv6_what_names_it_is_left_out() {
+    beside_an_engine(&["nft"], "ipv6.disable=1", check_without_ipv6);
+}
+
+fn check_without_ipv6(peers: &Peers<'_>) -> Result<()> {
+    let guest = peers.guest;
+    let state = || guest.sh(&format!("{STATE}; nft list ruleset"));
+    let before = state()?;
+    for lines in [
+        "Backend = kernel",
+        "Backend = adit",
+        "Backend = kernel\\nKillSwitch = true\\nGateway = true",
+    ] {
+        peers.file(lines)?;
+        let said = guest.sh("adit up wg0 2>&1")?;
+        if !said.contains("Warning: IPv6 is off on this machine") {
+            return Err(format!("{lines}: no warning: {said}"));
+        }
+        answers(guest, "10.9.0.1")?;
+        same(&guest.sh("adit plan wg0 2> /dev/null")?, "wg0: nothing to change")?;
+        peers.file(&format!("{lines}\\nMTU = 1300"))?;
+        guest.sh("adit reload wg0 && ip link show wg0 | grep -q 'mtu 1300'")?;
+        answers(guest, "10.9.0.1")?;
+        guest.sh("adit down wg0")?;
+        same(&state()?, &before).map_err(|error| format!("{lines}: {error}"))?;
+    }
+    Ok(())
+}
+
 fn needs_its_port(guest: &Guest) -> Result<()> {
     guest.sh("ip link add wg1 type wireguard; wg set wg1 listen-port 777; ip link set wg1 up")?;
     let said = guest.sh("! adit up wg0 2>&1")?;
