@@ -18,6 +18,8 @@ mod ipv6_off;
 mod keeper;
 #[path = "wg_quick/kills.rs"]
 mod kills;
+#[path = "wg_quick/leaks.rs"]
+mod leaks;
 #[path = "wg_quick/mtu.rs"]
 mod mtu;
 #[path = "wg_quick/ports.rs"]

@@ -30,7 +30,7 @@ setsid bash -c 'while sleep 0.02; do echo x > /dev/udp/203.0.113.9/53; echo x > 
 pub(crate) struct Internet {
     pub(crate) client: World,
     pub(crate) server: World,
-    host: Side,
+    pub(crate) host: Side,
     server_key: String,
 }
 
@@ -89,7 +89,12 @@ impl Internet {
     /// Waits a while for packets in the clear, and counts those since the last time.
     pub(crate) fn leaked(&self) -> u64 {
         std::thread::sleep(Duration::from_millis(500));
-        let counter = self.server.sh("nft reset counter inet watch clear");
+        self.reset("watch clear")
+    }
+
+    /// Reads a counter of the server, and sets it to nothing.
+    pub(crate) fn reset(&self, counter: &str) -> u64 {
+        let counter = self.server.sh(&format!("nft reset counter inet {counter}"));
         let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
         words.nth(1).unwrap().parse().unwrap()
     }
