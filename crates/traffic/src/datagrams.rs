@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// With a window: sends no faster than so many megabits a second
     #[arg(long, requires = "window")]
     rate: Option<f64>,
+    /// After so many milliseconds of silence what is under way counts as lost, and a finished transfer as over
+    #[arg(long, default_value_t = 50)]
+    silence: u64,
 }
 
 /// Bytes asked for each way; what a QUIC library typically asks for.
@@ -45,8 +48,6 @@ const BUFFER_LEN: usize = 2 << 20;
 const MAX_SEND: usize = 65_507;
 /// A slot for a row of joined datagrams.
 const ROW_LEN: usize = 65_536;
-/// After so much silence what is under way counts as lost, and a finished transfer as over.
-const SILENCE: Duration = Duration::from_millis(50);
 /// Datagrams for which there is one acknowledgement, unless a receive brought more.
 const ACKNOWLEDGE: u64 = 32;
 
@@ -71,8 +72,9 @@ pub(crate) fn run(options: &Options) -> Result<Value, String> {
     sender.connect(target).map_err(failed("connect"))?;
     sockopt::set_socket_recv_buffer_size_force(&receiver, BUFFER_LEN)
         .map_err(|error| failed("buffer")(error.into()))?;
-    receiver.set_read_timeout(Some(SILENCE)).map_err(failed("receiver"))?;
-    sender.set_read_timeout(Some(SILENCE)).map_err(failed("sender"))?;
+    let silence = Some(Duration::from_millis(options.silence));
+    receiver.set_read_timeout(silence).map_err(failed("receiver"))?;
+    sender.set_read_timeout(silence).map_err(failed("sender"))?;
     if segmented {
         bulk::set_segment(&sender, options.len).map_err(failed("UDP_SEGMENT"))?;
         bulk::join_received(&receiver).map_err(failed("UDP_GRO"))?;
