@@ -31,7 +31,13 @@ fn beside_an_engine(programs: &[&str], parameters: &str, check: fn(&Peers<'_>) -
     let guest = Guest::boot_with(&side, programs, parameters).unwrap();
     let running = Running::start(&engine, &side).unwrap();
     if let Err(error) = Peers::new(&side, &guest).and_then(|peers| check(&peers)) {
-        panic!("{error}\n--- log\n{}\n--- console\n{}", running.log(), guest.console());
+        let peers = [&side as &dyn Node, &guest].map(|node| node.sh("date; wg").unwrap_or_else(|error| error));
+        let [engine, kernel] = peers;
+        panic!(
+            "{error}\n--- engine\n{engine}{}\n--- guest\n{kernel}\n{}",
+            running.log(),
+            guest.console()
+        );
     }
     guest.power_off().unwrap();
 }
