@@ -92,20 +92,49 @@ fn filled(lines: &str) -> String {
     format!("[Interface]\nPrivateKey = {KEY}\n{lines}\n")
 }
 
-/// What a tool makes of a file, step by step.
+/// What somebody writes into the file of a tunnel that is up: what the stock tool can reload.
+const EDIT: &str = "sed -i 's/^PrivateKey.*/&\\nListenPort = 4242/' /etc/wireguard/wg0.conf
+if grep -qi '^PublicKey' /etc/wireguard/wg0.conf; then echo 'PersistentKeepalive = 33' >> /etc/wireguard/wg0.conf; fi";
+
+/// What somebody changes of the tunnel itself, to be saved.
+const CHANGE: &str = "wg set wg0 listen-port 4343 peer {A} persistent-keepalive 44
+ip addr add 10.66.0.1/24 dev wg0; ip link set mtu 1333 dev wg0";
+
+/// All parameters of the network, without what is counted or drawn by lot. The stock tool leaves the switch for marks on.
+const PARAMETERS: &str =
+    "sysctl -a -r '^net[.]' 2> /dev/null | grep -v 'nf_conntrack_count\\|stable_secret\\|src_valid_mark'";
+
+/// What a tool makes of a file, step by step: the machine, and what it told commands and resolvconf by then.
 fn story(tool: Tool, file: &str) -> Option<Vec<String>> {
     let world = World::new()?;
     world.write(&filled(file));
     let mut story = Vec::new();
-    for command in ["up", "down"] {
-        let status = world.run(tool, &format!("{command} wg0")).status.code();
-        let state = if command == "up" && status == Some(0) {
-            world.state()
-        } else {
-            world.settled()
-        };
-        story.push(format!("{command}: {status:?}\n{state}"));
+    let mut tell = |command: &str, status: Option<i32>| {
+        let is_up = command != "down" && status == Some(0);
+        let state = if is_up { world.state() } else { world.settled() };
+        story.push(format!("{command}: {status:?}\n{state}{}\n", world.sh(PARAMETERS)));
+        is_up
+    };
+    let run = |command: &str| world.run(tool, &format!("{command} wg0")).status.code();
+    if tell("up", run("up")) {
+        world.sh(EDIT);
+        tell(
+            "reload",
+            if tool == Tool::Ours {
+                run("reload")
+            } else {
+                world.syncconf()
+            },
+        );
+        // The stock tool saves commands with a pattern in them as what that matches, and of this resolvconf no search domains.
+        if !file.contains("[[") && !file.contains("corp.example") {
+            world.sh(&CHANGE.replace("{A}", A));
+            tell("save", run("save"));
+            tell("down", run("down"));
+            tell("up", run("up"));
+        }
     }
+    tell("down", run("down"));
     Some(story)
 }
 

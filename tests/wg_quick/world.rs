@@ -26,8 +26,12 @@ mkdir -p /run/adit && mount -t tmpfs tmpfs /run/adit
 mkdir -p /run/wireguard/bin
 cat > /run/wireguard/bin/resolvconf <<'END'
 #!/bin/sh
+if [ $1 = -l ]; then exec cat /run/wireguard/servers; fi
 echo \"resolvconf $*\" >> /run/wireguard/log
-case $1 in -a) cat >> /run/wireguard/log ;; esac
+case $1 in
+-a) tee /run/wireguard/servers >> /run/wireguard/log ;;
+-d) rm -f /run/wireguard/servers ;;
+esac
 END
 chmod 755 /run/wireguard/bin/resolvconf
 ip link add v0 type veth peer name v1
@@ -153,6 +157,13 @@ impl World {
     pub(crate) fn under(&self, program: &str, words: &str) -> Output {
         let line = format!("{program} {}/wg-quick {words}", self.folder);
         self.line(&line).output().unwrap()
+    }
+
+    /// What is as near to a reload as the stock tool comes. It forgets the mark that it chose.
+    pub(crate) fn syncconf(&self) -> Option<i32> {
+        let line = "mark=$(wg show wg0 fwmark); wg syncconf wg0 <(wg-quick strip wg0) && wg set wg0 fwmark $mark";
+        let mut command = self.side.enter();
+        command.args(["bash", "-c", line]).status().unwrap().code()
     }
 
     /// Waits until something that is to be seen is what is expected.
