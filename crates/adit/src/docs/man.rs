@@ -142,7 +142,7 @@ fn wg_page() -> Roff {
 const FILES: [(&str, &str); 2] = [
     (
         "/etc/wireguard/NAME.conf",
-        "What the tunnel NAME is. Others than root and the caller can neither write it nor replace it in its folder, or it is refused.",
+        "What the tunnel NAME is. One that anybody can write, or replace in its folder, is refused: root runs its commands.",
     ),
     (
         "/run/adit",
