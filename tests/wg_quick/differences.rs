@@ -181,6 +181,38 @@ fn name_servers_are_used_without_a_resolvconf() {
     );
     world.ok(Tool::Ours, "down wg0");
     assert_eq!(world.sh("cat /etc/resolv.conf"), before);
+    world.ok(Tool::Ours, "up wg0");
+    // As a DHCP client does.
+    world.sh("echo nameserver 192.0.2.9 > /etc/resolv.conf");
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: ~ name servers\n");
+    world.ok(Tool::Ours, "reload wg0");
+    assert!(world.sh("cat /etc/resolv.conf").ends_with("nameserver 10.9.0.2"));
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.sh("cat /etc/resolv.conf"), "nameserver 192.0.2.9");
+    // What it has no words for is told.
+    world.write(&filled(
+        "DNS = 10.9.0.1, 10.9.0.2, 10.9.0.3, 10.9.0.4, ~corp.example, lan",
+    ));
+    world.ok(Tool::Ours, "up wg0");
+    let errors = world.errors();
+    for limit in [
+        "only systemd-resolved asks servers for one domain",
+        "the first 3 servers are asked",
+    ] {
+        assert_eq!(errors.matches(limit).count(), 1, "{errors}");
+    }
+    assert!(
+        world
+            .sh("cat /etc/resolv.conf")
+            .ends_with("nameserver 10.9.0.4\nsearch lan")
+    );
+    world.ok(Tool::Ours, "down wg0");
+    let left = world.sh("ls /etc/resolv.conf.* 2> /dev/null || true");
+    assert_eq!(
+        (world.sh("cat /etc/resolv.conf").as_str(), left.as_str()),
+        ("nameserver 192.0.2.9", "")
+    );
 }
 
 /// With a systemd-resolved that answers: `tests/package.rs`.

@@ -18,6 +18,9 @@ use super::{Failure, program, say};
 /// Debian's resolvconf goes by the names of interfaces; this list says which come first.
 const INTERFACE_ORDER: &str = "/etc/resolvconf/interface-order";
 
+/// How many servers of resolv.conf C libraries ask (`MAXNS`).
+const MOST_SERVERS: usize = 3;
+
 /// The name servers of an interface, and who is told of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dns {
@@ -52,12 +55,38 @@ impl Dns {
             let why = "there is neither a resolvconf, nor systemd-resolved, nor a resolv.conf of nobody else";
             return failed(why, quick.dns_required).map(|()| None);
         };
-        Ok(Some(Self {
+        let dns = Self {
             interface: interface.to_owned(),
             servers: quick.name_servers.iter().map(|server| server.value).collect(),
             domains: quick.search_domains.iter().map(|domain| domain.value.clone()).collect(),
             manager,
-        }))
+        };
+        dns.warn_of_limits();
+        Ok(Some(dns))
+    }
+
+    /// Tells what of it whoever takes it cannot do.
+    fn warn_of_limits(&self) {
+        if matches!(self.manager, Manager::Resolved) {
+            return;
+        }
+        if self.domains.iter().any(|domain| is_route(domain)) {
+            say(format_args!(
+                "Warning: DNS of `{}': only systemd-resolved asks servers for one domain alone (~): here they are asked for all names",
+                self.interface
+            ));
+        }
+        if self.servers.len() > MOST_SERVERS && self.is_edit() {
+            say(format_args!(
+                "Warning: DNS of `{}': of resolv.conf the first {MOST_SERVERS} servers are asked, and no others",
+                self.interface
+            ));
+        }
+    }
+
+    /// Tells whether somebody else has put other servers in their place.
+    pub(super) fn is_overwritten(&self) -> bool {
+        self.edit().is_some_and(Edit::is_overwritten)
     }
 
     /// Tells whether both are the same servers and domains, whoever is told of them.
@@ -138,11 +167,18 @@ impl Dns {
         for server in &self.servers {
             text += &format!("nameserver {server}\n");
         }
-        if !self.domains.is_empty() {
-            text += &format!("search {}\n", self.domains.join(" "));
+        let domains = self.domains.iter().filter(|domain| !is_route(domain));
+        let domains: Vec<&str> = domains.map(String::as_str).collect();
+        if !domains.is_empty() {
+            text += &format!("search {}\n", domains.join(" "));
         }
         text
     }
+}
+
+/// Tells whether servers are to be asked for a domain alone, and it is not to be tried after a short name.
+fn is_route(domain: &str) -> bool {
+    domain.starts_with('~')
 }
 
 impl Manager {

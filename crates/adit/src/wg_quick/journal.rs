@@ -410,7 +410,7 @@ pub(super) fn write(name: &str, value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_vec(value).map_err(|error| failure("write", &path, &error))?;
     let text = Zeroizing::new(text);
     let write = || -> io::Result<()> {
-        let mut temporary = Temporary::create(path.with_extension("json.new"))?;
+        let mut temporary = Temporary::create(temporary(&path))?;
         temporary.file.write_all(&text)?;
         temporary.file.sync_all()?;
         temporary.rename(&path)
@@ -421,7 +421,9 @@ pub(super) fn write(name: &str, value: &impl Serialize) -> Result<(), Failure> {
 /// Removes a value, if there is one.
 pub(super) fn remove(name: &str) -> Result<(), Failure> {
     let path = path(name)?;
-    remove_if_there(&path).map_err(|error| failure("remove", &path, &error))
+    // What a killed program left may have secrets in it, too.
+    let removed = remove_if_there(&temporary(&path)).and_then(|()| remove_if_there(&path));
+    removed.map_err(|error| failure("remove", &path, &error))
 }
 
 /// Returns the command that would undo one.
@@ -464,6 +466,10 @@ pub(super) fn lock() -> Result<Lock, Failure> {
 fn boot() -> Option<String> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(text.trim_end().to_owned())
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    path.with_extension("json.new")
 }
 
 fn path(name: &str) -> Result<PathBuf, Failure> {

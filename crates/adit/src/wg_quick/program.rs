@@ -1,10 +1,19 @@
 //! Programs of others that may be there or not.
 
 use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::say;
+
+/// How long a program may take: all tunnels of the machine wait for it.
+const TIME: Duration = Duration::from_secs(20);
 
 /// Finds a program on the search path.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
@@ -14,20 +23,78 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Runs a program with a text to read.
+/// Runs a program with a text to read. One that hangs is ended with all that it started.
 pub(super) fn run(program: &str, words: &[&str], input: &str) -> Result<(), String> {
     say(format_args!("[#] {program} {}", words.join(" ")));
-    let run = || -> io::Result<ExitStatus> {
-        let mut child = Command::new(program).args(words).stdin(Stdio::piped()).spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // Who does not read says why by its status.
-            let _ = stdin.write_all(input.as_bytes());
+    run_within(TIME, program, words, input)
+}
+
+fn run_within(time: Duration, program: &str, words: &[&str], input: &str) -> Result<(), String> {
+    let run = || -> io::Result<Option<ExitStatus>> {
+        let mut command = Command::new(program);
+        let mut child = command.args(words).stdin(Stdio::piped()).process_group(0).spawn()?;
+        let group = Pid::from_child(&child);
+        let (tell, told) = mpsc::channel();
+        let input = input.as_bytes().to_vec();
+        thread::spawn(move || {
+            if let Some(mut stdin) = child.stdin.take() {
+                // Who does not read says why by its status.
+                let _ = stdin.write_all(&input);
+            }
+            let _ = tell.send(child.wait());
+        });
+        if let Ok(status) = told.recv_timeout(time) {
+            return status.map(Some);
         }
-        child.wait()
+        kill_process_group(group, Signal::KILL)?;
+        Ok(None)
     };
     match run() {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{program} failed: {status}")),
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(status)) => Err(format!("{program} failed: {status}")),
+        Ok(None) => Err(format!("{program} did not end within {} s", time.as_secs())),
         Err(error) => Err(format!("{program} cannot be run: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_reads_its_text_and_fails_by_its_status() {
+        let long = "x".repeat(1 << 20);
+        assert_eq!(
+            run_within(TIME, "sh", &["-c", "test $(wc -c) = 1048576"], &long),
+            Ok(())
+        );
+        assert!(
+            run_within(TIME, "sh", &["-c", "exit 3"], &long)
+                .unwrap_err()
+                .contains("exit status: 3")
+        );
+        assert!(
+            run_within(TIME, "/nowhere", &[], "")
+                .unwrap_err()
+                .contains("cannot be run")
+        );
+    }
+
+    #[test]
+    fn one_that_hangs_is_ended_with_what_it_started() {
+        let folder = std::env::temp_dir().join(format!("adit-program-{}", std::process::id()));
+        let pid = folder.to_string_lossy();
+        let line = format!("sleep 1000 & echo $! > {pid}; cat; wait");
+        let hangs = run_within(Duration::from_millis(500), "sh", &["-c", &line], "");
+        assert!(hangs.unwrap_err().contains("did not end"));
+        let started: i32 = std::fs::read_to_string(&folder).unwrap().trim().parse().unwrap();
+        let is_there = || {
+            let state = std::fs::read_to_string(format!("/proc/{started}/stat")).unwrap_or_default();
+            state.contains("(sleep)") && !state.contains(") Z ")
+        };
+        while is_there() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        std::fs::remove_file(&folder).unwrap();
     }
 }

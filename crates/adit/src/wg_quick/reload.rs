@@ -187,6 +187,7 @@ impl Wanted {
 /// Notes what is gone: somebody has taken an address away, or flushed the firewall. Of a table it matters what was in it.
 fn note_what_is_gone(journal: &mut Journal, host: &mut Host) -> Outcome {
     iptables::note_if_gone(journal);
+    journal.dns = journal.dns.take().filter(|dns| !dns.is_overwritten());
     let mut live = Live::read(host)?;
     let mut gone = HashSet::new();
     for item in &journal.items {

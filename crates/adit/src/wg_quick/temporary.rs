@@ -1,8 +1,8 @@
 //! Files that are written under another name first: whoever looks finds the old one or the new one, whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// A file that goes unless it gets another name.
@@ -26,6 +26,16 @@ impl Temporary {
             file,
             is_renamed: false,
         })
+    }
+
+    /// Gives it the owner and the mode of another file.
+    pub(super) fn be_like(&self, other: &Metadata) -> io::Result<()> {
+        let made = self.file.metadata()?;
+        if (made.uid(), made.gid()) != (other.uid(), other.gid()) {
+            fchown(&self.file, Some(other.uid()), Some(other.gid()))?;
+        }
+        // After the owner: a change of that may clear bits.
+        self.file.set_permissions(Permissions::from_mode(other.mode() & 0o7777))
     }
 
     /// Gives it its name, in place of a file that has it.

@@ -68,6 +68,12 @@ impl Edit {
         self.write(&self.path, &self.after)
     }
 
+    /// Tells whether somebody has written another file, of which no tunnel's servers are a part.
+    pub(super) fn is_overwritten(&self) -> bool {
+        let present = read(&self.path).ok().flatten();
+        !self.after.is_empty() && !present.is_some_and(|present| present.starts_with(MARK))
+    }
+
     /// Brings back what was there, or what one of `others`, edits of tunnels that stay up, has made of it.
     pub(super) fn undo<'a>(&self, others: impl IntoIterator<Item = &'a Self>) -> io::Result<()> {
         // A killed program may have left it.
@@ -105,8 +111,11 @@ impl Edit {
     fn write(&self, path: &Path, text: &str) -> io::Result<()> {
         let mut temporary = Temporary::create(self.temporary())?;
         temporary.file.write_all(text.as_bytes())?;
-        // Everybody resolves names.
-        temporary.file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        match fs::metadata(&self.path) {
+            Ok(present) => temporary.be_like(&present)?,
+            // Everybody resolves names.
+            Err(_) => temporary.file.set_permissions(fs::Permissions::from_mode(0o644))?,
+        }
         temporary.file.sync_all()?;
         match temporary.rename(path) {
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => fs::write(path, text),
@@ -161,6 +170,18 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
         change.undo([]).unwrap();
         assert_eq!(files(&path), 1);
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn who_may_read_and_write_it_stays() {
+        let path = file("mode", Some("nameserver 192.0.2.1\n"));
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let change = edit(&path);
+        assert_eq!(mode(), 0o640);
+        change.undo([]).unwrap();
+        assert_eq!(mode(), 0o640);
         fs::remove_dir_all(path.parent().unwrap()).unwrap();
     }
 

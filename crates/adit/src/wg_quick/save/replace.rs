@@ -1,8 +1,7 @@
 //! Another text for a file, in one step: whoever looks, whenever the machine stops, finds the one or the other, whole.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 use super::super::temporary::Temporary;
@@ -29,12 +28,7 @@ pub(super) fn replace(path: &Path, before: &[u8], text: &[u8]) -> io::Result<()>
     let temporary = Temporary::create(directory.join(hidden))?;
     let mut file = &temporary.file;
     file.write_all(text)?;
-    let made = file.metadata()?;
-    if (made.uid(), made.gid()) != (present.uid(), present.gid()) {
-        fchown(file, Some(present.uid()), Some(present.gid()))?;
-    }
-    // After the owner: a change of that may clear bits.
-    file.set_permissions(Permissions::from_mode(present.mode() & 0o7777))?;
+    temporary.be_like(&present)?;
     file.sync_all()?;
     if *config_file::read(&path)? != before {
         return Err(io::Error::other("it was changed in the meantime"));
@@ -46,6 +40,8 @@ pub(super) fn replace(path: &Path, before: &[u8], text: &[u8]) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::path::PathBuf;
 
     /// A folder that goes with the test.
