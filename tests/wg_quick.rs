@@ -28,6 +28,8 @@ mod ports;
 mod private_key;
 #[path = "wg_quick/reload.rs"]
 mod reload;
+#[path = "wg_quick/resolved.rs"]
+mod resolved;
 #[path = "wg_quick/save.rs"]
 mod save;
 #[path = "wg_quick/world.rs"]
