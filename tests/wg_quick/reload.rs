@@ -96,7 +96,9 @@ fn a_plan_tells_the_difference_and_changes_nothing() {
         "{json}"
     );
     assert!(
-        json.ends_with("{\"action\":\"add\",\"what\":\"ip -4 route add 10.2.0.0/16 dev wg0\"}],\"version\":1}\n"),
+        json.ends_with(
+            "{\"action\":\"add\",\"what\":\"ip -4 route add 10.2.0.0/16 dev wg0\"}],\"up\":true,\"version\":1}\n"
+        ),
         "{json}"
     );
     assert_eq!(world.state(), before);
@@ -124,16 +126,71 @@ fn a_reload_that_fails_half_way_goes_back() {
     for tool in [Tool::Stock, Tool::Ours] {
         world.ok(tool, "down wg0");
         world.settled();
-        for command in ["plan wg0", "reload wg0"] {
-            assert_eq!(world.run(Tool::Ours, command).status.code(), Some(1));
-            assert!(
-                world.errors().contains("`wg0' is not up: `adit up wg0' makes"),
-                "{}",
-                world.errors()
-            );
-        }
+        assert_eq!(world.run(Tool::Ours, "reload wg0").status.code(), Some(1));
+        let errors = world.errors();
+        assert!(errors.contains("`wg0' is not up: `adit up wg0' makes"), "{errors}");
         world.ok(Tool::Ours, "up wg0");
     }
+}
+
+#[test]
+fn a_plan_of_a_tunnel_that_is_not_up_is_what_up_does_and_does_nothing() {
+    let Some(world) = World::new() else { return };
+    let before = world.state();
+    let text = "Address = 10.9.0.2/24, fd09::2/64\nDNS = 10.9.0.1\nGateway = true\nKillSwitch = true\nFwMark = 77\nPreUp = echo up\nPostUp = echo %i\nPreDown = true\n                [Peer]\nPublicKey = {A}\nEndpoint = 192.0.2.9:7\nAllowedIPs = 0.0.0.0/0, fd01::/16";
+    world.write(&filled(text));
+    let plan = |interface: &str| String::from_utf8(world.run(Tool::Ours, &format!("plan {interface}")).stdout).unwrap();
+    let planned = plan("wg0");
+    assert!(
+        world.errors().contains("`wg0' is not up: `adit up wg0' does this"),
+        "{}",
+        world.errors()
+    );
+    assert_eq!(world.state(), before);
+    // The commands of `up` are those of the plan, in its order.
+    world.ok(Tool::Ours, "up wg0");
+    let done = world.errors();
+    let done: Vec<&str> = done.lines().filter_map(|line| line.strip_prefix("[#] ")).collect();
+    let added: Vec<&str> = planned
+        .lines()
+        .filter_map(|line| line.strip_prefix("wg0: + "))
+        .collect();
+    let mut rest = done.iter();
+    for what in &added {
+        let command = what.split_once(" = ").map_or(*what, |(_, command)| command);
+        let command = command.split_once(", or ").map_or(command, |(command, _)| command);
+        assert!(rest.any(|done| *done == command), "{command}: {planned}{done:#?}");
+    }
+    // The engine after all, keys and peers, and name servers.
+    assert_eq!(added.len() + 3, done.len(), "{planned}{done:#?}");
+    assert_eq!(plan("wg0"), "wg0: nothing to change\n");
+    // With an engine that was killed it is so again; what `up` would refuse the plan refuses.
+    for engine in world
+        .running("aditd wg0")
+        .into_iter()
+        .chain(world.running("wg-quick keep"))
+    {
+        e2e::side::end(engine, rustix::process::Signal::KILL);
+    }
+    world.becomes("gone", |world| {
+        world.sh("ip link show wg0 > /dev/null 2>&1 || echo gone")
+    });
+    assert!(plan("wg0").contains("+ ip link add dev wg0"));
+    assert!(
+        world
+            .errors()
+            .contains("What is left of an earlier `wg0' is undone first"),
+        "{}",
+        world.errors()
+    );
+    world.ok(Tool::Ours, "down wg0");
+    world.sh("ip route add 10.77.0.0/16 dev v0 table 77");
+    assert_eq!(plan("wg0"), "");
+    assert!(
+        world.errors().contains("FwMark 0x4d: the routing table"),
+        "{}",
+        world.errors()
+    );
 }
 
 #[test]

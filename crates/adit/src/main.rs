@@ -53,7 +53,7 @@ enum Command {
         #[arg(long)]
         backend: Option<OsString>,
     },
-    /// Print what `reload` would change, and change nothing
+    /// Print what `reload` would change, or `up` would make, and change nothing
     Plan {
         /// As for `up`
         tunnel: OsString,

@@ -243,8 +243,12 @@ pub(super) fn routes(
 fn all_addresses(quick: &Quick, journal: &Journal, host: &mut Host) -> Result<Vec<(IpAddr, Prefix)>, Failure> {
     let named = usable_addresses(quick).into_iter();
     let mut all: Vec<(IpAddr, Prefix)> = named.map(|address| (address.address, address.network)).collect();
-    let link = host.link()?;
-    for live in address::list(host.netlink(), link)? {
+    // One that is yet to be made has none.
+    let there = match host.link() {
+        Ok(link) => address::list(host.netlink(), link)?,
+        Err(_) => Vec::new(),
+    };
+    for live in there {
         let is_foreign = !journal.items.contains(&Item::Address(live));
         if let Some(network) = Prefix::new(live.address, live.prefix_len).filter(|_| is_foreign)
             && !all.contains(&(live.address, network))

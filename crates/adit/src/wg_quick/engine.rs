@@ -39,6 +39,16 @@ pub(super) fn create(interface: &str, backend: Backend, lock: &Lock) -> Result<O
     }
 }
 
+/// Returns the command that would make an interface.
+pub(super) fn command(interface: &str, backend: Backend) -> String {
+    let of_kernel = format!("ip link add dev {interface} type wireguard");
+    match backend {
+        Backend::Kernel => of_kernel,
+        Backend::Adit => format!("aditd {interface}"),
+        Backend::Auto => format!("{of_kernel}, or aditd {interface} where the kernel has no WireGuard"),
+    }
+}
+
 /// Warns if the interface is run by another one than is wanted: that cannot change while it is up.
 pub(super) fn warn_if_other(interface: &str, backend: Backend) -> Result<(), Failure> {
     let runs = wireguard::is_of_kernel(interface);

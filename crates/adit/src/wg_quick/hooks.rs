@@ -27,6 +27,11 @@ pub(super) fn output(interface: &str, command: &str) -> Result<Zeroizing<Vec<u8>
     text.map_err(|error| Failure::new(format!("cannot read what the command prints: {error}")))
 }
 
+/// Returns a command as it is run.
+pub(super) fn line(interface: &str, command: &str) -> String {
+    command.replace("%i", interface)
+}
+
 /// A command that runs.
 struct Running {
     line: String,
@@ -36,7 +41,7 @@ struct Running {
 impl Running {
     /// The stock tool has its commands read by bash; what is written for another shell works there, too.
     fn start(interface: &str, command: &str, stdout: fn() -> Stdio) -> Result<Self, Failure> {
-        let line = command.replace("%i", interface);
+        let line = line(interface, command);
         say(format_args!("[#] {line}"));
         let mut failure = None;
         for shell in ["bash", "sh"] {

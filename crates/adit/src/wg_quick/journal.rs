@@ -12,6 +12,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use conf::quick::{Quick, Stage};
 use host::nft::Nftables;
 use host::nft::kill_switch::{self, Exceptions};
 use host::setup::{self, Change, Host, Item, changed};
@@ -68,10 +69,12 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) fn new(interface: String, pre_down: Vec<String>, post_down: Vec<String>) -> Self {
+    /// Makes that of an interface that has nothing but the commands of a file.
+    pub(super) fn new(interface: &str, quick: &Quick) -> Self {
+        let commands = |stage| quick.hooks(stage).map(str::to_owned).collect();
         Self {
             version: VERSION,
-            interface,
+            interface: interface.to_owned(),
             number: background::number(),
             boot: boot(),
             complete: false,
@@ -79,8 +82,8 @@ impl Journal {
             unsure: Vec::new(),
             iptables: Some(false),
             dns: None,
-            pre_down,
-            post_down,
+            pre_down: commands(Stage::PreDown),
+            post_down: commands(Stage::PostDown),
             file: None,
             keeper: None,
         }

@@ -4,6 +4,8 @@
 //! those before it are taken back.
 
 use std::collections::{BTreeMap, HashSet};
+use std::iter;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use conf::quick::{Quick, Stage};
@@ -21,7 +23,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::Used;
-use super::{Failure, Outcome, adopt, desired, iptables, names, private_key, say, signals};
+use super::{Failure, Outcome, adopt, desired, hooks, iptables, names, private_key, say, signals};
 
 /// The way from a running tunnel to its file.
 struct Plan {
@@ -38,16 +40,34 @@ struct Plan {
     unknown: bool,
     /// What people call the peers.
     names: BTreeMap<PublicKey, String>,
+    /// What is done before and after all else where the tunnel is not up.
+    around: Option<Around>,
 }
 
-/// Prints the difference and changes nothing.
+/// What `up` does and `reload` does not: it makes the interface, and runs commands.
+struct Around {
+    before: Vec<String>,
+    after: Vec<String>,
+}
+
+/// Prints the difference and changes nothing. Of a tunnel that is not up, it is all that `up` would make.
 pub(super) fn plan(file: &File, json: bool) -> Outcome {
     let interface = &file.interface;
-    let steps = Plan::new(file, Wanted::read(file)?)?.steps();
+    let wanted = Wanted::read(file)?;
+    let is_up = engine::exists(interface)?;
+    let plan = if is_up {
+        Plan::of_reload(file, wanted)?
+    } else {
+        Plan::of_up(file, wanted)?
+    };
+    let steps = plan.steps();
     if json {
-        let plan = serde_json::json!({ "version": 1, "interface": interface, "steps": steps });
+        let plan = serde_json::json!({ "version": 1, "interface": interface, "up": is_up, "steps": steps });
         println!("{plan}");
         return Ok(());
+    }
+    if !is_up {
+        say(format_args!("`{interface}' is not up: `adit up {interface}' does this"));
     }
     if steps.is_empty() {
         println!("{interface}: nothing to change");
@@ -95,7 +115,7 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
     // Half a change is none that anybody wants.
     signals::note()?;
     confirm::refuse_while_pending(&file.interface)?;
-    let plan = Plan::new(file, wanted)?;
+    let plan = Plan::of_reload(file, wanted)?;
     let pending = confirm
         .map(|time| Pending::begin(plan.journal.clone(), &plan.live, time))
         .transpose()?;
@@ -220,6 +240,20 @@ fn keep_learned_endpoints(config: &mut Config, live: &DeviceStatus, used: Option
     }
 }
 
+/// Where peers are once the request is made.
+fn endpoints_after(live: &DeviceStatus, request: &SetRequest) -> Vec<SocketAddr> {
+    let live = live.peers.iter().map(|peer| (peer.public_key, peer.endpoint));
+    let mut endpoints: BTreeMap<PublicKey, Option<SocketAddr>> = live.collect();
+    for change in &request.peers {
+        if change.remove {
+            endpoints.remove(&change.public_key);
+        } else if change.endpoint.is_some() {
+            endpoints.insert(change.public_key, change.endpoint);
+        }
+    }
+    endpoints.into_values().flatten().collect()
+}
+
 /// Tells whether a peer has an endpoint by name alone, which nobody knows.
 fn is_unknown(peer: &Peer, known: &Addresses, live: &DeviceStatus) -> bool {
     let is_same = |live: &&conf::uapi::PeerStatus| live.public_key == peer.public_key.value;
@@ -233,13 +267,7 @@ fn is_unknown(peer: &Peer, known: &Addresses, live: &DeviceStatus) -> bool {
 }
 
 impl Plan {
-    fn new(file: &File, wanted: Wanted) -> Result<Self, Failure> {
-        let Wanted {
-            mut config,
-            quick,
-            known,
-            used,
-        } = wanted;
+    fn of_reload(file: &File, wanted: Wanted) -> Result<Self, Failure> {
         let interface = &file.interface;
         // With a journal, too: the stock tool took it down, or its engine died.
         if !engine::exists(interface)? {
@@ -248,10 +276,50 @@ impl Plan {
             )));
         }
         let mut journal = Journal::of_tunnel(interface)?;
-        engine::warn_if_other(interface, quick.backend)?;
+        engine::warn_if_other(interface, wanted.quick.backend)?;
         let live = status(interface)?;
         let mut host = Host::open(interface)?;
         note_what_is_gone(&mut journal, &mut host)?;
+        if journal
+            .file
+            .as_ref()
+            .is_some_and(|used| used.has_other_up_commands(&wanted.quick))
+        {
+            say("Warning: PreUp or PostUp changed: they run when the tunnel is brought up, not now");
+        }
+        Self::between(journal, live, wanted, &mut host)
+    }
+
+    fn of_up(file: &File, wanted: Wanted) -> Result<Self, Failure> {
+        let Wanted { config, quick, .. } = &wanted;
+        let interface = &file.interface;
+        if Journal::read(interface)?.is_some() {
+            say(format_args!("What is left of an earlier `{interface}' is undone first"));
+        }
+        let mut host = Host::open(interface)?;
+        desired::check_mark(config, quick, host.netlink())?;
+        let line = |stage, command| format!("{stage:?} = {}", hooks::line(interface, command));
+        let commands = |stage| quick.hooks(stage).map(move |command| line(stage, command));
+        let around = Around {
+            before: iter::once(engine::command(interface, quick.backend))
+                .chain(commands(Stage::PreUp))
+                .collect(),
+            after: commands(Stage::PostUp).collect(),
+        };
+        let journal = Journal::new(interface, quick);
+        let mut plan = Self::between(journal, DeviceStatus::default(), wanted, &mut host)?;
+        plan.around = Some(around);
+        Ok(plan)
+    }
+
+    /// The way from what is to what is wanted.
+    fn between(journal: Journal, live: DeviceStatus, wanted: Wanted, host: &mut Host) -> Result<Self, Failure> {
+        let Wanted {
+            mut config,
+            quick,
+            known,
+            used,
+        } = wanted;
         let unknown = config.peers.iter().any(|peer| is_unknown(peer, &known, &live));
         let allowed = config.allowed_ips(&live);
         let peers = config.peers.iter();
@@ -270,27 +338,26 @@ impl Plan {
             fwmark = exceptions.fwmark;
             request.fwmark = Some(fwmark);
         }
-        let endpoints = live.peers.iter().filter_map(|peer| peer.endpoint);
+        let endpoints = endpoints_after(&live, &request);
         let mut wanted: Vec<Item> = switch.map(Item::KillSwitch).into_iter().collect();
         wanted.extend(desired::addresses(&quick));
         let to_peers = allowed.iter().copied();
-        wanted.push(desired::mtu(&quick, host.netlink(), endpoints, to_peers, fwmark)?);
+        wanted.push(desired::mtu(
+            &quick,
+            host.netlink(),
+            endpoints.into_iter(),
+            to_peers,
+            fwmark,
+        )?);
         wanted.push(Item::Up);
-        let routes = desired::routes(&quick, &journal, allowed.into_iter(), fwmark, &mut host)?;
+        let routes = desired::routes(&quick, &journal, allowed.into_iter(), fwmark, host)?;
         wanted.extend(routes.items);
         wanted.extend(desired::gateway(&quick, &journal, host.netlink())?);
         request.fwmark = routes.new_mark.or(request.fwmark);
-        if journal
-            .file
-            .as_ref()
-            .is_some_and(|used| used.has_other_up_commands(&quick))
-        {
-            say("Warning: PreUp or PostUp changed: they run when the tunnel is brought up, not now");
-        }
         let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
         Ok(Self {
             changes: changes(&journal.items, &journal.unsure, &wanted),
-            dns: Dns::wanted(interface, &quick)?,
+            dns: Dns::wanted(journal.interface(), &quick)?,
             dns_required: quick.dns_required,
             pre_down: hooks(Stage::PreDown),
             post_down: hooks(Stage::PostDown),
@@ -300,18 +367,28 @@ impl Plan {
             journal,
             live,
             request,
+            around: None,
         })
     }
 
     fn steps(&self) -> Vec<Step> {
         let step = |action, what| Step { action, what };
         let name = |key: &PublicKey| self.names.get(key).cloned();
-        let changed = describe(&self.request, &name).into_iter();
-        let mut steps: Vec<Step> = changed.map(|what| step(Action::Change, what)).collect();
-        steps.extend(self.changes.iter().map(|change| match change {
+        let item = |change: &Change| match change {
             Change::Unmake(item) => step(Action::Remove, self.journal.command(item)),
             Change::Make(item) => step(Action::Add, self.journal.command(item)),
-        }));
+        };
+        // A kill switch is there before the interface.
+        let is_switch = |change: &&Change| matches!(change.item(), Item::KillSwitch(_));
+        let switches = || self.changes.iter().take_while(is_switch);
+        let early = self.around.as_ref().map_or(0, |_| switches().count());
+        let (early, late) = self.changes.split_at(early);
+        let mut steps: Vec<Step> = early.iter().map(item).collect();
+        let around = |what: &String| step(Action::Add, what.clone());
+        steps.extend(self.around.iter().flat_map(|all| &all.before).map(around));
+        let changed = describe(&self.request, &name).into_iter();
+        steps.extend(changed.map(|what| step(Action::Change, what)));
+        steps.extend(late.iter().map(item));
         if self.journal.may_have_iptables() {
             steps.push(step(
                 Action::Remove,
@@ -324,6 +401,7 @@ impl Plan {
         if !self.journal.has_dns(self.dns.as_ref()) {
             steps.push(step(Action::Change, "name servers".to_owned()));
         }
+        steps.extend(self.around.iter().flat_map(|all| &all.after).map(around));
         steps
     }
 

@@ -61,8 +61,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         // What somebody brings up, or wrote since, is what is wanted now.
         confirm::forget(interface)?;
     }
-    let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
-    let mut journal = Journal::new(interface.clone(), hooks(Stage::PreDown), hooks(Stage::PostDown));
+    let mut journal = Journal::new(interface, &quick);
     desired::check_mark(&config, &quick, &mut Netlink::open()?)?;
     // A kill switch that was left stays, whatever becomes of this.
     let mut held = None;

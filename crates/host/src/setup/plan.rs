@@ -32,6 +32,9 @@ impl Change {
 ///
 /// Of the present items the `unsure` ones may be there or not: they go, and those that are wanted come again.
 pub fn changes(present: &[Item], unsure: &[Item], wanted: &[Item]) -> Vec<Change> {
+    if present.is_empty() {
+        return wanted.iter().cloned().map(Change::Make).collect();
+    }
     let unsure: HashSet<&Item> = unsure.iter().collect();
     let keeps_routes = |item: &Item| is_v4_address(item) && !unsure.contains(item);
     let loses_routes = present.iter().any(is_v4_address) && !wanted.iter().any(keeps_routes);
