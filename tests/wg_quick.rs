@@ -2,6 +2,8 @@
 
 #[path = "wg_quick/adopt.rs"]
 mod adopt;
+#[path = "wg_quick/bare.rs"]
+mod bare;
 #[path = "wg_quick/confirm.rs"]
 mod confirm;
 #[path = "wg_quick/differences.rs"]
