@@ -139,7 +139,7 @@ impl World {
 
     /// What it said of chains that let no peer in.
     pub(crate) fn told_of_shut_port(&self) -> Vec<String> {
-        self.told("lets in no UDP to port 51820")
+        self.told(" to port 51820, by which peers come in")
     }
 
     fn told(&self, what: &str) -> Vec<String> {

@@ -56,6 +56,22 @@ const OPEN: &[&str] = &[
     "iptables -P INPUT DROP; iptables -A INPUT -m addrtype --dst-type LOCAL -j ACCEPT",
     "iptables -P INPUT DROP; iptables -A INPUT -m conntrack ! --ctstate INVALID -j ACCEPT",
     "iptables -P INPUT DROP; iptables -N x; iptables -A INPUT -p udp -g x; iptables -A x -s 192.0.2.2 -j ACCEPT",
+    "nft 'add chain inet mine pre { type filter hook prerouting priority -300; }; add rule inet mine pre udp dport 51820 notrack; add rule inet mine in ct state untracked accept; add rule inet mine in drop'",
+    "iptables -t raw -A PREROUTING -p udp --dport 51820 -j CT --notrack; iptables -P INPUT DROP; iptables -A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT",
+    "nft 'add set inet mine few { type inet_service; limit rate 1000/second; }; add element inet mine few { 51820 }; add rule inet mine in udp dport @few accept; add rule inet mine in drop'",
+];
+
+/// Rules by which some come in by another port.
+const OPEN_BY_999: &[&str] = &[
+    "nft 'add chain inet mine pre { type nat hook prerouting priority -100; }; add rule inet mine pre udp dport 999 redirect to 51820; add rule inet mine in ct status dnat accept; add rule inet mine in drop'",
+    "nft 'add chain ip mine pre { type nat hook prerouting priority -100; }; add rule ip mine pre udp dport 900-1000 dnat to 192.0.2.1:51820; add rule inet mine in ct status & 32 == 32 accept; add rule inet mine in drop'",
+    "iptables -t nat -A PREROUTING -p udp --dport 999 -j REDIRECT --to-ports 51820; iptables -P INPUT DROP; iptables -A INPUT -m conntrack --ctstate DNAT -j ACCEPT",
+];
+
+/// Rules that let in what comes by IPv6, which people have opened the port to, and drop the rest.
+const OPEN_TO_V6: &[&str] = &[
+    "nft 'add rule inet mine in meta nfproto ipv6 udp dport 51820 accept; add rule inet mine in drop'",
+    "iptables -P INPUT DROP; ip6tables -P INPUT DROP; ip6tables -A INPUT -p udp --dport 51820 -j ACCEPT",
 ];
 
 /// Tables to put rules in, and one that counts what has passed all others.
@@ -66,9 +82,11 @@ done
 nft 'add table bridge mine; add table inet seen; add chain inet seen in { type filter hook input priority 300; }; add rule inet seen in udp dport 51820 counter'";
 
 impl World {
-    /// Whether one of some datagrams comes by all rules.
-    fn lets_in(&self, client: &World) -> bool {
-        client.sh("bash -c 'for _ in 1 2 3; do echo x > /dev/udp/192.0.2.1/51820; done'");
+    /// Whether one of some datagrams to a port comes by all rules.
+    fn lets_in(&self, client: &World, port: u16) -> bool {
+        client.sh(&format!(
+            "bash -c 'for _ in 1 2 3; do echo x > /dev/udp/192.0.2.1/{port}; done'"
+        ));
         !self.sh("nft list table inet seen").contains("packets 0 ")
     }
 }
@@ -86,18 +104,37 @@ fn who_keeps_the_port_shut_is_told_and_nobody_else() {
         server.sh(&format!("{TABLES}\n{rules}"));
         server.ok(Tool::Ours, "plan wg0");
         let told = server.told_of_shut_port();
-        assert!(!told.is_empty() && !server.lets_in(client), "{rules}: {told:?}");
+        assert!(!told.is_empty() && !server.lets_in(client, 51820), "{rules}: {told:?}");
         server.do_as_told(&told);
         server.ok(Tool::Ours, "plan wg0");
         assert_eq!(server.told_of_shut_port(), [""; 0], "{rules}");
-        assert!(server.lets_in(client), "{rules}: {told:?}");
+        assert!(server.lets_in(client, 51820), "{rules}: {told:?}");
     }
     for rules in OPEN {
         server.sh(&format!("{TABLES}\n{rules}"));
         server.ok(Tool::Ours, "plan wg0");
         assert_eq!(server.told_of_shut_port(), [""; 0], "{rules}");
-        assert!(server.lets_in(client), "{rules}");
+        assert!(server.lets_in(client, 51820), "{rules}");
     }
+    for (rules, is_open_by_999) in OPEN_BY_999
+        .iter()
+        .map(|rules| (rules, true))
+        .chain(OPEN_TO_V6.iter().map(|rules| (rules, false)))
+    {
+        server.sh(&format!("{TABLES}\n{rules}"));
+        server.ok(Tool::Ours, "plan wg0");
+        assert_eq!(server.told_of_shut_port(), [""; 0], "{rules}");
+        assert!(!server.lets_in(client, 51820), "{rules}");
+        assert_eq!(server.lets_in(client, 999), is_open_by_999, "{rules}");
+    }
+    // What is told is true of the family that it names.
+    server.sh(&format!("{TABLES}\nnft 'add rule inet mine in meta nfproto ipv4 drop'"));
+    server.ok(Tool::Ours, "plan wg0");
+    let told = server.told_of_shut_port();
+    assert!(
+        told.len() == 1 && told[0].contains("lets in no UDP over IPv4 to port"),
+        "{told:?}"
+    );
 }
 
 #[test]

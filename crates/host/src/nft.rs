@@ -6,6 +6,7 @@
 mod expression;
 mod foreign;
 pub mod gateway;
+mod input;
 pub mod kill_switch;
 mod message;
 mod name;
@@ -18,8 +19,8 @@ use rustix::io::Errno;
 
 use crate::Family;
 use crate::netlink::{Channel, Error};
+use input::Input;
 use message::{Message, NF_INET_FORWARD, NF_INET_LOCAL_IN};
-use verdict::{Datagram, Rules, Set};
 
 pub use expression::{Expression, Mark, Source};
 pub use foreign::ForeignChain;
@@ -190,42 +191,32 @@ impl Nftables {
         Ok(chains)
     }
 
-    /// Returns the chains of other programs that let in no UDP to a port, whatever other tables accept: none if some IPv4 can come in. Of a rule
-    /// that is not understood it is thought that it may accept.
+    /// Returns the chains of other programs that let in no UDP to a port, whatever other tables accept, each with the family if it is one of two
+    /// that come by: none if some IPv4 can come in, or if somebody has opened the port to IPv6 alone. Of a rule that is not understood it is thought
+    /// that it may accept.
     ///
     /// # Errors
     ///
     /// Like [`Self::forward_filters`].
-    pub fn input_filters(&mut self, port: u16) -> Result<Vec<ForeignChain>, Error> {
-        let (mut shut, mut is_shut_to_v4) = (Vec::new(), false);
-        for chain in foreign::at(NF_INET_LOCAL_IN, &self.chains()?) {
-            let rules = Rules::new(&self.dump(&Message::get_rules(chain.protocol, &chain.table))?);
-            let mut sets = |name: &str| self.set(&chain, name);
-            let [v4, v6] = Family::BOTH.map(|family| {
-                let datagram = Datagram { family, port };
-                chain.concerns(family) && !rules.can_pass(&chain.name, !chain.drops_by_policy, datagram, &mut sets)
-            });
-            is_shut_to_v4 |= v4;
-            if v4 || v6 {
-                shut.push(chain);
-            }
-        }
-        if !is_shut_to_v4 {
-            shut.clear();
-        }
-        Ok(shut)
+    pub fn input_filters(&mut self, port: u16) -> Result<Vec<(ForeignChain, Option<Family>)>, Error> {
+        let chains = self.chains()?;
+        Input::new(self, &chains).shut_to(port, &foreign::at(NF_INET_LOCAL_IN, &chains))
     }
 
     fn chains(&mut self) -> Result<Vec<Message>, Error> {
         self.dump(&Message::get_chains())
     }
 
-    /// Returns a set in the table of a chain. `None` if it is of a kind that is not understood, or gone.
-    fn set(&mut self, chain: &ForeignChain, name: &str) -> Option<Set> {
-        let query = (Message::get_set(chain.protocol, &chain.table, name), NLM_F_ACK);
-        let set = self.0.exchange([query], LIST, Some).ok()?;
-        let elements = self.dump(&Message::get_elements(chain.protocol, &chain.table, name));
-        Set::read(set.first()?, &elements.ok()?)
+    /// Lists what there is unless that is more than `most`, or fails.
+    fn few(&mut self, most: usize, request: &Message) -> Option<Vec<Message>> {
+        let listed = self.0.dump_up_to(most, request, LIST, Some);
+        if listed
+            .as_ref()
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::OutOfMemory)
+        {
+            *self = Self::open().ok()?;
+        }
+        listed.ok()
     }
 
     fn dump(&mut self, request: &Message) -> Result<Vec<Message>, Error> {

@@ -6,8 +6,8 @@ use conf::prefix::Prefix;
 use conf::quick::{Address, KillSwitch, LEAST_MTU_OF_IPV6, Quick, Table};
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
+use host::nft::Nftables;
 use host::nft::kill_switch::Exceptions;
-use host::nft::{ForeignChain, Nftables};
 use host::setup::{self, Host, Item};
 use host::{Error, Family, Netlink, route};
 
@@ -170,18 +170,21 @@ pub(super) fn entrance(config: &Config) -> Option<u16> {
 
 /// Tells of chains of other programs that let no peer in.
 pub(super) fn warn_of_shut_port(port: u16) {
-    for chain in look_at_chains(|nftables| nftables.input_filters(port)) {
+    for (chain, family) in look_at_chains(|nftables| nftables.input_filters(port)) {
+        let what = match family {
+            None => "UDP",
+            Some(Family::V4) => "UDP over IPv4",
+            Some(Family::V6) => "UDP over IPv6",
+        };
         say(format_args!(
-            "Warning: the nftables chain {chain} lets in no UDP to port {port}, by which peers come in. Open it: {}",
+            "Warning: the nftables chain {chain} lets in no {what} to port {port}, by which peers come in. Open it: {}",
             chain.how_to_open(port)
         ));
     }
 }
 
 /// Where chains cannot be read there are none, or something else fails.
-fn look_at_chains(
-    look: impl FnOnce(&mut Nftables) -> Result<Vec<ForeignChain>, Error>,
-) -> impl Iterator<Item = ForeignChain> {
+fn look_at_chains<T>(look: impl FnOnce(&mut Nftables) -> Result<Vec<T>, Error>) -> impl Iterator<Item = T> {
     let chains = Nftables::open().and_then(|mut nftables| look(&mut nftables));
     chains.unwrap_or_default().into_iter()
 }

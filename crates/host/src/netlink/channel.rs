@@ -60,6 +60,17 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
         action: &str,
         keep: impl FnMut(M) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
+        self.exchange_up_to(usize::MAX, requests, action, keep)
+    }
+
+    /// Like [`Self::exchange`]; `OutOfMemory` as soon as there is more than `most`. After that the channel is of no use any more.
+    fn exchange_up_to<T>(
+        &mut self,
+        most: usize,
+        requests: impl IntoIterator<Item = (M, u16)>,
+        action: &str,
+        keep: impl FnMut(M) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
         let first = self.sequence.wrapping_add(1);
         let mut datagram = Vec::new();
         for (message, flags) in requests {
@@ -85,6 +96,9 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
             if answers.read(&datagram)? {
                 return Ok(answers.kept);
             }
+            if answers.kept.len() > most {
+                return Err(Error::new(action, io::ErrorKind::OutOfMemory.into()));
+            }
         }
     }
 
@@ -93,12 +107,26 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
         &mut self,
         message: &M,
         action: &str,
+        keep: impl FnMut(M) -> Option<T>,
+    ) -> Result<Vec<T>, Error>
+    where
+        M: Clone,
+    {
+        self.dump_up_to(usize::MAX, message, action, keep)
+    }
+
+    /// Like [`Self::dump`]; `OutOfMemory` as soon as there is more than `most`. After that the channel is of no use any more.
+    pub(crate) fn dump_up_to<T>(
+        &mut self,
+        most: usize,
+        message: &M,
+        action: &str,
         mut keep: impl FnMut(M) -> Option<T>,
     ) -> Result<Vec<T>, Error>
     where
         M: Clone,
     {
-        let mut dump = || self.exchange([(message.clone(), NLM_F_DUMP)], action, &mut keep);
+        let mut dump = || self.exchange_up_to(most, [(message.clone(), NLM_F_DUMP)], action, &mut keep);
         for _ in 1..DUMP_ATTEMPTS {
             match dump() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

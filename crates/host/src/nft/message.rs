@@ -38,7 +38,7 @@ pub(super) const NFTA_CHAIN_POLICY: u16 = 5;
 const NFTA_CHAIN_TYPE: u16 = 7;
 pub(super) const NFTA_HOOK_HOOKNUM: u16 = 1;
 const NFTA_HOOK_PRIORITY: u16 = 2;
-const NF_INET_PRE_ROUTING: u32 = 0;
+pub(super) const NF_INET_PRE_ROUTING: u32 = 0;
 pub(super) const NF_INET_LOCAL_IN: u32 = 1;
 pub(super) const NF_INET_FORWARD: u32 = 2;
 const NF_INET_LOCAL_OUT: u32 = 3;
@@ -98,9 +98,10 @@ impl Message {
         Self::of_family(NFT_MSG_GETCHAIN, NFPROTO_UNSPEC, Vec::new())
     }
 
-    /// Asks for the rules of a table; families are of the kernel (`NFPROTO_*`) here.
-    pub(super) fn get_rules(family: u8, table: &str) -> Self {
-        Self::of_family(NFT_MSG_GETRULE, family, vec![string(NFTA_RULE_TABLE, table)])
+    /// Asks for the rules of a chain; families are of the kernel (`NFPROTO_*`) here.
+    pub(super) fn get_rules(family: u8, table: &str, chain: &str) -> Self {
+        let attributes = vec![string(NFTA_RULE_TABLE, table), string(NFTA_RULE_CHAIN, chain)];
+        Self::of_family(NFT_MSG_GETRULE, family, attributes)
     }
 
     /// Asks what a set is like.

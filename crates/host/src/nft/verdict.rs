@@ -6,7 +6,8 @@
 mod datagram;
 mod set;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use netlink_packet_core::DefaultNla;
 
@@ -19,8 +20,8 @@ use super::message::{
     Message, NF_ACCEPT, NF_DROP, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, read_list, read_nested, read_number,
     read_text, value,
 };
-pub(super) use datagram::Datagram;
 use datagram::Value;
+pub(super) use datagram::{Datagram, Flow};
 pub(super) use set::Set;
 
 const NFTA_RANGE_SREG: u16 = 1;
@@ -51,39 +52,34 @@ type Truth = Option<bool>;
 /// A step of a rule, by its name.
 type Step = (String, Vec<DefaultNla>);
 
-/// The rules of a table, by the names of their chains.
-pub(super) struct Rules(HashMap<String, Vec<Vec<Step>>>);
+/// The rules of a chain, in their order.
+pub(super) struct Rules(Vec<Vec<Step>>);
 
 impl Rules {
-    /// Takes rules in the order in which they are listed.
-    pub(super) fn new(rules: &[Message]) -> Self {
-        let mut chains: HashMap<String, Vec<Vec<Step>>> = HashMap::new();
-        for rule in rules {
-            if let Some(chain) = read_text(&rule.attributes, NFTA_RULE_CHAIN) {
-                chains.entry(chain).or_default().push(steps(rule));
-            }
-        }
-        Self(chains)
+    /// Takes those of a chain from a list, which may have others, too.
+    pub(super) fn of(chain: &str, rules: &[Message]) -> Self {
+        let is_of = |rule: &&Message| read_text(&rule.attributes, NFTA_RULE_CHAIN).is_some_and(|name| name == chain);
+        Self(rules.iter().filter(is_of).map(steps).collect())
     }
+}
 
-    /// Tells whether a datagram can come to the end of a chain at a hook, or be accepted before. Sets, by their names, are asked for as they are
-    /// needed.
-    pub(super) fn can_pass(
-        &self,
-        chain: &str,
-        accepts_by_policy: bool,
-        datagram: Datagram,
-        sets: &mut dyn FnMut(&str) -> Option<Set>,
-    ) -> bool {
-        let mut walk = Walk {
-            rules: self,
-            datagram,
-            sets,
-            known: HashMap::new(),
-        };
-        let ways = walk.chain(chain);
-        ways.accepted || ways.returned && accepts_by_policy
-    }
+/// A table, asked for its chains and sets as they are needed. `None` of what is not understood, or gone.
+pub(super) trait Source {
+    fn rules(&mut self, chain: &str) -> Option<Rc<Rules>>;
+    fn set(&mut self, name: &str) -> Option<Rc<Set>>;
+}
+
+/// Tells whether a datagram can come to the end of a chain at a hook, or be accepted before.
+pub(super) fn can_pass(source: &mut dyn Source, chain: &str, accepts_by_policy: bool, datagram: Datagram) -> bool {
+    let ways = Walk::new(source, datagram).chain(chain);
+    ways.accepted || ways.returned && accepts_by_policy
+}
+
+/// Returns what rules of a chain may make of a new flow.
+pub(super) fn flows(source: &mut dyn Source, chain: &str, datagram: Datagram) -> HashSet<Flow> {
+    let mut walk = Walk::new(source, datagram);
+    walk.chain(chain);
+    walk.flows
 }
 
 /// Returns the steps of a rule; one without a name, which may do anything, where they cannot be read.
@@ -133,23 +129,36 @@ impl Ways {
 
 /// A packet on its way through the chains of a table.
 struct Walk<'a> {
-    rules: &'a Rules,
+    source: &'a mut dyn Source,
     datagram: Datagram,
-    sets: &'a mut dyn FnMut(&str) -> Option<Set>,
     /// What is known of chains that were walked before.
     known: HashMap<String, Ways>,
+    /// What steps that were met may make of its flow.
+    flows: HashSet<Flow>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(source: &'a mut dyn Source, datagram: Datagram) -> Self {
+        Self {
+            source,
+            datagram,
+            known: HashMap::new(),
+            flows: HashSet::new(),
+        }
+    }
+
     fn chain(&mut self, name: &str) -> Ways {
         if let Some(known) = self.known.get(name) {
             return *known;
         }
         // Of chains that call one another nothing is known; the kernel has none.
         self.known.insert(name.to_owned(), Ways::ANY);
+        let Some(rules) = self.source.rules(name) else {
+            self.flows.extend(Flow::CHANGED);
+            return Ways::ANY;
+        };
         let mut ways = Ways::NEXT;
-        let rules = self.rules;
-        for rule in rules.0.get(name).into_iter().flatten() {
+        for rule in &rules.0 {
             ways.next = false;
             ways = ways.or(self.rule(rule));
             if !ways.next {
@@ -180,7 +189,9 @@ impl Walk<'_> {
     /// Tells whether the rule goes on after a step, or where the packet goes if the step decides that.
     fn step(&mut self, name: &str, data: &[DefaultNla], registers: &mut Registers) -> Result<Truth, Ways> {
         match name {
-            "counter" | "log" | "last" | "notrack" => Ok(Some(true)),
+            "counter" | "log" | "last" => Ok(Some(true)),
+            "notrack" => self.untracked(),
+            "ct" if self.datagram.lacks(data) => Ok(Some(false)),
             "meta" | "ct" | "payload" => {
                 let (register, loaded) = self.datagram.load(name, data).ok_or(Ways::ANY)?;
                 registers.set(register, loaded);
@@ -212,8 +223,9 @@ impl Walk<'_> {
             "match" => Ok(self.datagram.matches(data)),
             "target" => match read_text(data, NFTA_TARGET_NAME).as_deref() {
                 Some("LOG" | "NFLOG" | "MARK" | "CONNMARK") => Ok(Some(true)),
+                Some("CT" | "NOTRACK") => self.untracked(),
                 Some("REJECT") => Err(Ways::default()),
-                _ => Err(Ways::ANY),
+                _ => self.anything(),
             },
             // They may end the rule, and what they load is not known.
             "byteorder" | "connlimit" | "dynset" | "exthdr" | "fib" | "hash" | "limit" | "numgen" | "objref"
@@ -221,8 +233,19 @@ impl Walk<'_> {
                 registers.0.clear();
                 Ok(None)
             }
-            _ => Err(Ways::ANY),
+            _ => self.anything(),
         }
+    }
+
+    /// A step that is not known may do anything.
+    fn anything(&mut self) -> Result<Truth, Ways> {
+        self.flows.extend(Flow::CHANGED);
+        Err(Ways::ANY)
+    }
+
+    fn untracked(&mut self) -> Result<Truth, Ways> {
+        self.flows.insert(Flow::Untracked);
+        Ok(Some(true))
     }
 
     fn lookup(&mut self, data: &[DefaultNla], registers: &mut Registers) -> Result<Truth, Ways> {
@@ -235,7 +258,7 @@ impl Walk<'_> {
         };
         let key = key.clone();
         registers.set(register, Value::default());
-        let Some(set) = (self.sets)(&name) else {
+        let Some(set) = self.source.set(&name) else {
             return if decides { Err(Ways::ANY) } else { Ok(None) };
         };
         let hits = set.hits(&key);
@@ -373,24 +396,45 @@ mod tests {
             nested(1, &step)
         });
         let rule = prop::collection::vec(step, 0..5).prop_map(|steps| {
-            let mut rule = Message::get_rules(2, "mine");
+            let mut rule = Message::get_chains();
             rule.attributes = vec![string(NFTA_RULE_CHAIN, "in"), nested(NFTA_RULE_EXPRESSIONS, &steps)];
             rule
         });
         prop::collection::vec(rule, 0..5)
     }
 
+    /// A table with one chain, and one set under all names.
+    struct Anything {
+        rules: Vec<Message>,
+        flags: Message,
+        elements: Message,
+    }
+
+    impl Source for Anything {
+        fn rules(&mut self, chain: &str) -> Option<Rc<Rules>> {
+            Some(Rc::new(Rules::of(chain, &self.rules)))
+        }
+
+        fn set(&mut self, _: &str) -> Option<Rc<Set>> {
+            Set::read(&self.flags, || Some(vec![self.elements.clone()])).map(Rc::new)
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_rules_make_a_panic_or_go_on_for_ever(rules in rules(), elements in attributes(), flags in attributes(), port: u16) {
+        fn no_rules_make_a_panic_or_go_on_for_ever(rules in rules(), elements in attributes(), flags in attributes(), port: Option<u16>) {
             let message = |attributes| {
-                let mut message = Message::get_rules(2, "mine");
+                let mut message = Message::get_chains();
                 message.attributes = attributes;
                 message
             };
-            let mut set = |_: &str| Set::read(&message(flags.clone()), &[message(elements.clone())]);
+            let mut source = Anything { rules, flags: message(flags), elements: message(elements) };
             for family in Family::BOTH {
-                Rules::new(&rules).can_pass("in", false, Datagram { family, port }, &mut set);
+                for flow in [Flow::New, Flow::Translated, Flow::Untracked] {
+                    let datagram = Datagram { family, port, flow };
+                    can_pass(&mut source, "in", false, datagram);
+                    flows(&mut source, "in", datagram);
+                }
             }
         }
     }

@@ -26,6 +26,11 @@ const NFTA_MATCH_INFO: u16 = 3;
 const UDP: u8 = 17;
 /// The state of a flow of which nothing was seen yet, as nftables and iptables number it.
 const NEW: u16 = 8;
+/// The state of a datagram whose flow a rule has left untracked, as either numbers it.
+const UNTRACKED: u32 = 1 << 6;
+const UNTRACKED_OF_IPTABLES: u16 = 1 << 8;
+/// Beside the state, for iptables: the address or the port it goes to was another.
+const TRANSLATED: u16 = 1 << 7;
 /// Of the loopback interface, whose number is always 1.
 const LOOPBACK: &[u8] = b"lo\0";
 const LOOPBACK_INDEX: u32 = 1;
@@ -34,8 +39,25 @@ const LOOPBACK_INDEX: u32 = 1;
 #[derive(Clone, Copy, Debug)]
 pub(in crate::nft) struct Datagram {
     pub(in crate::nft) family: Family,
-    /// To which it goes.
-    pub(in crate::nft) port: u16,
+    /// To which it goes, if that is known.
+    pub(in crate::nft) port: Option<u16>,
+    pub(in crate::nft) flow: Flow,
+}
+
+/// What the kernel knows of its flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::nft) enum Flow {
+    /// It is new.
+    New,
+    /// It is new, and went to another port or address of this machine, which a rule has changed.
+    Translated,
+    /// A rule has left it untracked.
+    Untracked,
+}
+
+impl Flow {
+    /// What rules make of a new one.
+    pub(super) const CHANGED: [Self; 2] = [Self::Translated, Self::Untracked];
 }
 
 impl Datagram {
@@ -52,7 +74,7 @@ impl Datagram {
                 None => is_stored(NFTA_META_SREG),
             },
             _ => match read_number(data, NFTA_CT_DREG) {
-                Some(register) => Some((Some(register), connection(read_number(data, NFTA_CT_KEY)?))),
+                Some(register) => Some((Some(register), self.connection(read_number(data, NFTA_CT_KEY)?))),
                 None => is_stored(NFTA_CT_SREG),
             },
         }
@@ -82,7 +104,8 @@ impl Datagram {
                 *header.get_mut(protocol)? = Some(UDP);
             }
             NFT_PAYLOAD_TRANSPORT_HEADER => {
-                let port = self.port.to_be_bytes().map(Some);
+                let port = self.port.map(u16::to_be_bytes);
+                let port = port.map_or([None; 2], |port| port.map(Some));
                 header.get_mut(2..4)?.copy_from_slice(&port);
             }
             _ => return None,
@@ -100,7 +123,7 @@ impl Datagram {
             ("comment", _) => Some(true),
             ("udp", 0) => self.matches_udp(&info),
             ("multiport", 1) => self.matches_ports(&info),
-            ("conntrack", 3) => matches_connection(&info),
+            ("conntrack", 3) => self.matches_connection(&info),
             _ => None,
         }
     }
@@ -112,8 +135,15 @@ impl Datagram {
             (0, u16::MAX) => Some(inverse & 1 == 0),
             _ => None,
         };
-        let is_to = (half(info, 4)?..=half(info, 6)?).contains(&self.port) != (inverse & 2 != 0);
-        if is_to { from } else { Some(false) }
+        let to = (half(info, 4)?, half(info, 6)?);
+        let is_in = match self.port {
+            _ if to == (0, u16::MAX) => Some(true),
+            port => port.map(|port| (to.0..=to.1).contains(&port)),
+        };
+        match is_in.map(|is_in| is_in != (inverse & 2 != 0)) {
+            Some(true) => from,
+            other => other,
+        }
     }
 
     /// `struct xt_multiport_v1`: which ports are meant, how many there are, the ports, which of them begin a range, whether others are meant.
@@ -122,38 +152,52 @@ impl Datagram {
         let (&[DESTINATION, count], rest) = info.split_first_chunk::<2>()? else {
             return None;
         };
+        let port = self.port?;
         let mut is_in = false;
         let mut places = 0..usize::from(count);
         while let Some(place) = places.next() {
             let begins_range = *rest.get(30 + place)? != 0;
             let last = if begins_range { places.next()? } else { place };
-            is_in |= (half(rest, 2 * place)?..=half(rest, 2 * last)?).contains(&self.port);
+            is_in |= (half(rest, 2 * place)?..=half(rest, 2 * last)?).contains(&port);
         }
         Some(is_in != (*rest.get(45)? != 0))
     }
-}
 
-fn connection(key: u32) -> Value {
-    match key {
-        NFT_CT_STATE => Value::known(&u32::from(NEW).to_ne_bytes()),
-        // Neither translated nor answered.
-        NFT_CT_STATUS => Value::known(&[0; 4]),
-        _ => Value::default(),
+    /// Tells whether it has nothing of what a step loads of its connection: of one that is not tracked there is the state only.
+    pub(super) fn lacks(self, data: &[DefaultNla]) -> bool {
+        let is_loaded = read_number(data, NFTA_CT_DREG).is_some();
+        let key = read_number(data, NFTA_CT_KEY);
+        self.flow == Flow::Untracked && is_loaded && key.is_some_and(|key| key != NFT_CT_STATE)
     }
-}
 
-/// `struct xt_conntrack_mtinfo3`: after addresses and ports what is looked at, what of it is meant to be other, and the states.
-fn matches_connection(info: &[u8]) -> Truth {
-    const STATE: u16 = 1;
-    let (looks_at, inverse, states) = (half(info, 146)?, half(info, 148)?, half(info, 150)?);
-    if looks_at & STATE == 0 {
-        return None;
+    fn connection(self, key: u32) -> Value {
+        match (key, self.flow) {
+            (NFT_CT_STATE, Flow::Untracked) => Value::known(&UNTRACKED.to_ne_bytes()),
+            (NFT_CT_STATE, _) => Value::known(&u32::from(NEW).to_ne_bytes()),
+            // Neither translated nor answered.
+            (NFT_CT_STATUS, Flow::New) => Value::known(&[0; 4]),
+            _ => Value::default(),
+        }
     }
-    let is_in_state = (states & NEW != 0) != (inverse & STATE != 0);
-    if is_in_state && looks_at != STATE {
-        None
-    } else {
-        Some(is_in_state)
+
+    /// `struct xt_conntrack_mtinfo3`: after addresses and ports what is looked at, what of it is meant to be other, and the states.
+    fn matches_connection(self, info: &[u8]) -> Truth {
+        const STATE: u16 = 1;
+        let (looks_at, inverse, states) = (half(info, 146)?, half(info, 148)?, half(info, 150)?);
+        if looks_at & STATE == 0 {
+            return None;
+        }
+        let state = match self.flow {
+            Flow::New => NEW,
+            Flow::Translated => NEW | TRANSLATED,
+            Flow::Untracked => UNTRACKED_OF_IPTABLES,
+        };
+        let is_in_state = (states & state != 0) != (inverse & STATE != 0);
+        if is_in_state && looks_at != STATE {
+            None
+        } else {
+            Some(is_in_state)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The elements of a set, and which of them a value that is only partly known may be.
 
-use netlink_packet_core::DefaultNla;
+use netlink_packet_core::{DefaultNla, Nla as _};
 
 use super::datagram::Value;
 use crate::nft::expression::NFTA_DATA_VALUE;
@@ -8,14 +8,18 @@ use crate::nft::message::{Message, read_list, read_nested, read_number, value};
 
 const NFTA_SET_FLAGS: u16 = 3;
 const NFT_SET_INTERVAL: u32 = 4;
-/// Flags of what is not read here: elements that go by themselves, that rules add, of several parts with intervals, or that are objects.
-const UNREADABLE: u32 = 0x10 | 0x20 | 0x80 | 0x40;
+/// Flags of what is not read here: elements that go by themselves, that rules add, of several parts with intervals, that are objects, or with steps
+/// of their own, such as a limit.
+const UNREADABLE: u32 = 0x10 | 0x20 | 0x80 | 0x40 | 0x100;
 
 const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 const NFTA_SET_ELEM_KEY: u16 = 1;
 const NFTA_SET_ELEM_DATA: u16 = 2;
 const NFTA_SET_ELEM_FLAGS: u16 = 3;
 const NFT_SET_ELEM_INTERVAL_END: u32 = 1;
+/// Steps of an element.
+const NFTA_SET_ELEM_EXPR: u16 = 7;
+const NFTA_SET_ELEM_EXPRESSIONS: u16 = 11;
 
 /// A set, or a map.
 pub(in crate::nft) struct Set {
@@ -35,14 +39,16 @@ pub(super) struct Element {
 }
 
 impl Set {
-    /// Reads a set, and all messages that list its elements. `None` if it is of a kind that is not understood.
-    pub(in crate::nft) fn read(set: &Message, elements: &[Message]) -> Option<Self> {
+    /// Reads a set; its elements are asked for if it is of a kind that is understood. `None` if it is not.
+    pub(in crate::nft) fn read(set: &Message, elements: impl FnOnce() -> Option<Vec<Message>>) -> Option<Self> {
         let flags = read_number(&set.attributes, NFTA_SET_FLAGS).unwrap_or_default();
-        let lists: Option<Vec<Vec<Element>>> = elements.iter().map(Element::list).collect();
-        let is_readable = flags & UNREADABLE == 0;
+        if flags & UNREADABLE != 0 {
+            return None;
+        }
+        let lists: Option<Vec<Vec<Element>>> = elements()?.iter().map(Element::list).collect();
         Some(Self {
             has_intervals: flags & NFT_SET_INTERVAL != 0,
-            elements: lists.filter(|_| is_readable)?.into_iter().flatten().collect(),
+            elements: lists?.into_iter().flatten().collect(),
         })
     }
 
@@ -77,15 +83,21 @@ impl Element {
 
     fn list(message: &Message) -> Option<Vec<Self>> {
         let list = read_list(&message.attributes, NFTA_SET_ELEM_LIST_ELEMENTS)?;
-        Some(list.iter().map(|attributes| Self::read(attributes)).collect())
+        list.iter().map(|attributes| Self::read(attributes)).collect()
     }
 
-    fn read(attributes: &[DefaultNla]) -> Self {
+    /// `None` if it has steps of its own.
+    fn read(attributes: &[DefaultNla]) -> Option<Self> {
+        let is_step =
+            |attribute: &DefaultNla| [NFTA_SET_ELEM_EXPR, NFTA_SET_ELEM_EXPRESSIONS].contains(&attribute.kind());
+        if attributes.iter().any(is_step) {
+            return None;
+        }
         let flags = read_number(attributes, NFTA_SET_ELEM_FLAGS).unwrap_or_default();
-        Self {
+        Some(Self {
             key: read_nested(attributes, NFTA_SET_ELEM_KEY).and_then(|key| value(&key, NFTA_DATA_VALUE)),
             is_end: flags & NFT_SET_ELEM_INTERVAL_END != 0,
             data: read_nested(attributes, NFTA_SET_ELEM_DATA).unwrap_or_default(),
-        }
+        })
     }
 }
