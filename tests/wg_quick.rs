@@ -8,6 +8,8 @@ mod bare;
 mod confirm;
 #[path = "wg_quick/differences.rs"]
 mod differences;
+#[path = "wg_quick/dns.rs"]
+mod dns;
 #[path = "wg_quick/firewall.rs"]
 mod firewall;
 #[path = "wg_quick/firewalls.rs"]

@@ -1,7 +1,5 @@
 //! Each tool takes down what the other brought up; and where adit is better than the stock tool, and stays so.
 
-use std::os::unix::net::UnixListener;
-
 use super::world::{Tool, World};
 use super::{A, filled};
 
@@ -159,87 +157,6 @@ fn a_name_server_that_does_not_answer_keeps_no_tunnel_down() {
     assert!(world.sh("ip route").contains("10.1.0.0/16 dev wg0"));
     assert!(world.sh("wg show wg0 endpoints").contains("127.0.0.1:6"));
     world.ok(Tool::Ours, "down wg0");
-}
-
-/// As later versions of the stock tool do; that of Debian 12 runs these commands before there is an interface.
-#[test]
-fn name_servers_are_used_without_a_resolvconf() {
-    let Some(world) = World::new() else { return };
-    world.sh("rm /run/wireguard/bin/resolvconf; printf 'nameserver 192.0.2.1\\noptions rotate\\n' > /run/wireguard/resolv.conf");
-    world.sh("mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
-    let before = world.sh("cat /etc/resolv.conf");
-    world.write(&filled("DNS = 10.9.0.1, corp.example"));
-    world.ok(Tool::Ours, "up wg0");
-    let during = "# by adit, while a tunnel is up\nnameserver 10.9.0.1\nsearch corp.example\noptions rotate";
-    assert_eq!(world.sh("cat /etc/resolv.conf"), during);
-    world.write(&filled("DNS = 10.9.0.2"));
-    world.ok(Tool::Ours, "reload wg0");
-    assert!(
-        world
-            .sh("cat /etc/resolv.conf")
-            .contains("nameserver 10.9.0.2\noptions rotate")
-    );
-    world.ok(Tool::Ours, "down wg0");
-    assert_eq!(world.sh("cat /etc/resolv.conf"), before);
-    world.ok(Tool::Ours, "up wg0");
-    // As a DHCP client does.
-    world.sh("echo nameserver 192.0.2.9 > /etc/resolv.conf");
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: ~ name servers\n");
-    world.ok(Tool::Ours, "reload wg0");
-    assert!(world.sh("cat /etc/resolv.conf").ends_with("nameserver 10.9.0.2"));
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
-    world.ok(Tool::Ours, "down wg0");
-    assert_eq!(world.sh("cat /etc/resolv.conf"), "nameserver 192.0.2.9");
-    // What it has no words for is told.
-    world.write(&filled(
-        "DNS = 10.9.0.1, 10.9.0.2, 10.9.0.3, 10.9.0.4, ~corp.example, lan",
-    ));
-    world.ok(Tool::Ours, "up wg0");
-    let errors = world.errors();
-    for limit in [
-        "only systemd-resolved asks servers for one domain",
-        "the first 3 servers are asked",
-    ] {
-        assert_eq!(errors.matches(limit).count(), 1, "{errors}");
-    }
-    assert!(
-        world
-            .sh("cat /etc/resolv.conf")
-            .ends_with("nameserver 10.9.0.4\nsearch lan")
-    );
-    world.ok(Tool::Ours, "down wg0");
-    let left = world.sh("ls /etc/resolv.conf.* 2> /dev/null || true");
-    assert_eq!(
-        (world.sh("cat /etc/resolv.conf").as_str(), left.as_str()),
-        ("nameserver 192.0.2.9", "")
-    );
-}
-
-/// With a systemd-resolved that answers: `tests/package.rs`.
-#[test]
-fn name_servers_that_nobody_takes_keep_no_tunnel_down() {
-    let Some(world) = World::new() else { return };
-    world.sh("rm /run/wireguard/bin/resolvconf; mkdir -p /run/systemd");
-    world.sh("mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/resolve");
-    world.write(&filled("DNS = 10.9.0.1, fd09::1, corp.example"));
-    let bus = "env DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/wireguard/bus";
-    let warned = |why: &str| {
-        assert!(world.under(bus, "up wg0").status.success(), "{}", world.errors());
-        let errors = world.errors();
-        assert!(errors.contains("[#] resolvectl dns wg0 10.9.0.1 fd09::1\n"), "{errors}");
-        let warning = format!("Warning: systemd-resolved{why}");
-        let warned = errors.lines().find(|line| line.starts_with(&warning));
-        let warned = warned.unwrap_or_else(|| panic!("{errors}"));
-        assert!(
-            warned.ends_with(": the name servers of the file may NOT be in use"),
-            "{warned}"
-        );
-        world.ok(Tool::Ours, "down wg0");
-    };
-    warned(": failed to connect to `unix:path=/run/wireguard/bus`");
-    // Nobody accepts what connects.
-    let _bus = UnixListener::bind(format!("/proc/{}/root/run/wireguard/bus", world.pid())).unwrap();
-    warned(" does not answer within 5 s");
 }
 
 #[test]
@@ -463,31 +380,4 @@ fn any_name_of_an_interface_is_a_tunnel_of_its_own() {
         world.ok(Tool::Ours, &format!("down {name}"));
     }
     assert_eq!(world.sh("nft list ruleset; ls /run/adit/*/"), "");
-}
-
-#[test]
-fn name_servers_that_are_required_decide_over_the_tunnel() {
-    let Some(world) = World::new() else { return };
-    let nothing = world.state();
-    let refuse = "printf '#!/bin/sh\\nexit 1\\n' > /run/wireguard/bin/resolvconf";
-    let accept = "printf '#!/bin/sh\\nexit 0\\n' > /run/wireguard/bin/resolvconf";
-    world.sh(refuse);
-    world.write(&filled("Address = 10.9.0.2/24\nDNS = 10.9.0.1\nDNSRequired = true"));
-    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
-    assert!(world.errors().contains("are required"), "{}", world.errors());
-    assert_eq!(world.settled(), nothing);
-
-    world.write(&filled("Address = 10.9.0.2/24\nDNS = 10.9.0.1"));
-    world.ok(Tool::Ours, "up wg0");
-    assert!(world.errors().contains("may NOT be in use"), "{}", world.errors());
-    // They are not in use, so the next reload tries again.
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: ~ name servers\n");
-    world.sh(accept);
-    world.ok(Tool::Ours, "reload wg0");
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
-    let before = world.state();
-    world.sh(refuse);
-    world.write(&filled("Address = 10.9.0.3/24\nDNS = 10.9.0.9\nDNSRequired = true"));
-    assert_eq!(world.run(Tool::Ours, "reload wg0").status.code(), Some(1));
-    assert_eq!(world.state(), before, "a reload goes back");
 }
