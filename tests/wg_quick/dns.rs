@@ -36,12 +36,12 @@ fn name_servers_are_used_without_a_resolvconf() {
     assert_eq!(world.sh("cat /etc/resolv.conf"), "nameserver 192.0.2.9");
     // What it has no words for is told.
     world.write(&filled(
-        "DNS = 10.9.0.1, 10.9.0.2, 10.9.0.3, 10.9.0.4, ~corp.example, lan",
+        "DNS = 10.9.0.1, 10.9.0.2, 10.9.0.3, 10.9.0.4, ~corp.example, ~., lan",
     ));
     world.ok(Tool::Ours, "up wg0");
     let errors = world.errors();
     for limit in [
-        "only systemd-resolved asks servers for one domain",
+        ": ~corp.example left out: only systemd-resolved asks servers for one domain",
         "the first 3 servers are asked",
     ] {
         assert_eq!(errors.matches(limit).count(), 1, "{errors}");

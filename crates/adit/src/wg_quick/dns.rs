@@ -70,10 +70,14 @@ impl Dns {
         if matches!(self.manager, Manager::Resolved) {
             return;
         }
-        if self.domains.iter().any(|domain| is_route(domain)) {
+        // Of `~.`, all names, that is what is meant.
+        let left_out = self.domains.iter().filter(|domain| is_route(domain) && *domain != "~.");
+        let left_out: Vec<&str> = left_out.map(String::as_str).collect();
+        if !left_out.is_empty() {
             say(format_args!(
-                "Warning: DNS of `{}': only systemd-resolved asks servers for one domain alone (~): here they are asked for all names",
-                self.interface
+                "Warning: DNS of `{}': {} left out: only systemd-resolved asks servers for one domain alone, here they are asked for all names",
+                self.interface,
+                left_out.join(", ")
             ));
         }
         if self.servers.len() > MOST_SERVERS && self.is_edit() {
