@@ -4,6 +4,8 @@
 mod adopt;
 #[path = "wg_quick/bare.rs"]
 mod bare;
+#[path = "wg_quick/collisions.rs"]
+mod collisions;
 #[path = "wg_quick/confirm.rs"]
 mod confirm;
 #[path = "wg_quick/differences.rs"]

@@ -58,7 +58,7 @@ complete -c adit -n "__fish_adit_using_subcommand allowed-ips; and __fish_seen_s
 complete -c adit -n "__fish_adit_using_subcommand allowed-ips; and __fish_seen_subcommand_from help" -f -a "overlaps" -d 'Tell whose allowed IPs overlap, and who gets the addresses; exit status 1 if any do'
 complete -c adit -n "__fish_adit_using_subcommand allowed-ips; and __fish_seen_subcommand_from help" -f -a "owner" -d 'Tell which peer gets an address, and by which prefix; exit status 1 if none does'
 complete -c adit -n "__fish_adit_using_subcommand allowed-ips; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c adit -n "__fish_adit_using_subcommand check" -l host -d 'Also compare with the networks that this machine is attached to'
+complete -c adit -n "__fish_adit_using_subcommand check" -l host -d 'Also compare with the networks that this machine is attached to, and its routes and policy rules'
 complete -c adit -n "__fish_adit_using_subcommand check" -l strict -d 'Let warnings fail, too'
 complete -c adit -n "__fish_adit_using_subcommand check" -l json -d 'Print a JSON object'
 complete -c adit -n "__fish_adit_using_subcommand check" -s h -l help -d 'Print help'

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Configuration files; those in one directory are taken to be of one machine
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Also compare with the networks that this machine is attached to
+    /// Also compare with the networks that this machine is attached to, and its routes and policy rules
     #[arg(long)]
     host: bool,
     /// Let warnings fail, too
@@ -43,7 +43,14 @@ fn check(args: &Args) -> Result<bool, Failure> {
         Vec::new()
     };
     let known = known::read(&args.files);
-    let problems = known::check(&known, &networks);
+    let mut problems = known::check(&known, &networks);
+    if args.host {
+        for (known, problems) in known.iter().zip(&mut problems) {
+            let collisions = known.collisions();
+            problems.extend(collisions.map_err(|error| Failure::new("the routes of this machine", error))?);
+            problems.sort_by_key(|problem| problem.at);
+        }
+    }
     let report = Report::new(
         known
             .iter()
@@ -65,6 +72,8 @@ mod tests {
     use conf::check::RULES;
     use conf::quick::Quick;
 
+    use crate::wg_quick::collisions;
+
     const PAGE: &str = include_str!("../../../docs/check.md");
 
     fn is_listed(code: &str, severity: &str) -> bool {
@@ -75,6 +84,9 @@ mod tests {
     fn the_page_lists_every_rule() {
         for rule in RULES {
             assert!(is_listed(rule.code, rule.severity.word()), "{}", rule.code);
+        }
+        for (code, severity) in collisions::CODES {
+            assert!(is_listed(code, severity.word()), "{code}");
         }
         assert!(is_listed("unreadable", "error"));
     }

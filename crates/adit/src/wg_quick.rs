@@ -7,6 +7,7 @@
 
 mod adopt;
 mod background;
+pub(crate) mod collisions;
 mod confirm;
 mod desired;
 mod dns;

@@ -23,6 +23,9 @@ pub const MAIN_TABLE: u32 = RouteHeader::RT_TABLE_MAIN as u32;
 /// Neither the kernel (`RTPROT_*`) nor iproute2 (`rt_protos`) gives it to anybody.
 pub const PROTOCOL: u8 = 108;
 
+/// What the kernel makes of no metric, in IPv6 (`IP6_RT_PRIO_USER`).
+const DEFAULT_METRIC_V6: u32 = 1024;
+
 /// A unicast route that leaves through a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -47,6 +50,19 @@ pub struct Path {
     pub link: u32,
     /// Largest packet in bytes, where the route names one or the kernel has learned one; otherwise that of the link holds.
     pub mtu: Option<u32>,
+}
+
+/// A route of any type, as far as it keeps others out of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Network address of the destination.
+    pub destination: IpAddr,
+    /// Prefix length in bits.
+    pub prefix_len: u8,
+    /// Index of the interface; `None` for what leaves by none, or by several. What is dropped leaves by `lo` in IPv6.
+    pub link: Option<u32>,
+    /// Whether [`add`] refuses one to the same destination: this one, too, is for all packets, and has the metric of one that names none.
+    pub excludes: bool,
 }
 
 /// Adds a route.
@@ -127,11 +143,19 @@ pub fn list_table(netlink: &mut Netlink, table: u32) -> Result<Vec<Route>, Error
 ///
 /// A failure of the socket.
 pub fn is_table_empty(netlink: &mut Netlink, table: u32) -> Result<bool, Error> {
+    Ok(held(netlink, table)?.is_empty())
+}
+
+/// Lists all that a table holds: routes of any type, IPv4 first.
+///
+/// # Errors
+///
+/// A failure of the socket.
+pub fn held(netlink: &mut Netlink, table: u32) -> Result<Vec<Held>, Error> {
     let action = format!("look into table {table}");
-    let routes = dump(netlink, &RouteAttribute::Table(table), &action, |message| {
-        (table_of(message) == table).then_some(())
-    })?;
-    Ok(routes.is_empty())
+    dump(netlink, &RouteAttribute::Table(table), &action, |message| {
+        (table_of(message) == table).then(|| hold(message)).flatten()
+    })
 }
 
 /// Asks which way a packet with a firewall mark (0: none) would take, all policy rules considered.
@@ -248,6 +272,32 @@ fn parse(message: &RouteMessage) -> Option<Route> {
         }
     }
     (route.link != 0).then_some(route)
+}
+
+fn hold(message: &RouteMessage) -> Option<Held> {
+    let header = &message.header;
+    let (destination, default_metric) = match header.address_family {
+        AddressFamily::Inet => (IpAddr::from([0; 4]), 0),
+        AddressFamily::Inet6 => (IpAddr::from([0; 16]), DEFAULT_METRIC_V6),
+        _ => return None,
+    };
+    let mut held = Held {
+        destination,
+        prefix_len: header.destination_prefix_length,
+        link: None,
+        excludes: (header.tos, header.source_prefix_length) == (0, 0),
+    };
+    let mut metric = 0;
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => held.destination = ip_address(address)?,
+            RouteAttribute::Oif(index) => held.link = Some(*index),
+            RouteAttribute::Priority(named) => metric = *named,
+            _ => {}
+        }
+    }
+    held.excludes &= metric == default_metric;
+    Some(held)
 }
 
 fn path(message: &RouteMessage) -> Option<Path> {

@@ -9,8 +9,10 @@ use conf::check::{self, File, Network};
 use conf::problem::{Position, Problem, Severity};
 use conf::quick::Quick;
 use conf::wg::file::{Config, Reading};
+use host::Error;
 
 use crate::config_file;
+use crate::wg_quick::collisions;
 
 /// A file.
 #[derive(Debug)]
@@ -105,10 +107,22 @@ impl Known {
         })
     }
 
-    /// The networks of other interfaces than that of the file, which has its name.
+    /// Returns what of it something else on this machine uses.
+    pub(super) fn collisions(&self) -> Result<Vec<Problem>, Error> {
+        let content = self.content.as_ref();
+        let find = |Content { config, quick, .. }: &Content| collisions::find(config, quick, self.interface());
+        content.map_or_else(|| Ok(Vec::new()), find)
+    }
+
+    /// The interface that it is for, which has its name.
+    fn interface(&self) -> Option<&str> {
+        Path::new(&self.path).file_stem()?.to_str()
+    }
+
+    /// The networks of other interfaces.
     fn foreign(&self, networks: &[Network]) -> Vec<Network> {
-        let own = Path::new(&self.path).file_stem();
-        let is_foreign = |network: &&Network| own.is_none_or(|own| own != network.interface.as_str());
+        let own = self.interface();
+        let is_foreign = |network: &&Network| own != Some(network.interface.as_str());
         networks.iter().filter(is_foreign).cloned().collect()
     }
 }

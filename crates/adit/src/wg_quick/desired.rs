@@ -9,7 +9,7 @@ use host::address::{self, InterfaceAddress};
 use host::nft::Nftables;
 use host::nft::kill_switch::Exceptions;
 use host::setup::{self, Host, Item};
-use host::{Error, Family, Netlink, route};
+use host::{Error, Family, Netlink};
 
 use super::journal::{self, Journal};
 use super::{Failure, Outcome, mtu, say};
@@ -80,28 +80,6 @@ pub(super) fn mtu(
         return Ok(Item::Mtu(LEAST_MTU_OF_IPV6));
     }
     Ok(Item::Mtu(mtu))
-}
-
-/// Fails if the table that goes with the mark of a default route has routes already: what goes by them would get into the tunnel. Warns if a
-/// rule is for packets with the mark, as is meant where they are to take another way out.
-pub(super) fn check_mark(config: &Config, quick: &Quick, netlink: &mut Netlink) -> Result<(), Failure> {
-    let Some(mark) = config.fwmark.map(|mark| mark.value).filter(|&mark| mark != 0) else {
-        return Ok(());
-    };
-    if let Some(priority) = setup::rule_for_mark(netlink, mark)? {
-        say(format_args!(
-            "Warning: FwMark {mark:#x}: the policy rule {priority} decides where encrypted packets go"
-        ));
-    }
-    let is_default = |prefix: Prefix| prefix.prefix_len() == 0;
-    let mut peers = config.peers.iter();
-    let takes_default = quick.table == Table::Auto && peers.any(|peer| peer.allowed_ips.added().any(is_default));
-    if takes_default && !route::is_table_empty(netlink, mark)? {
-        return Err(Failure::new(format!(
-            "FwMark {mark:#x}: the routing table of that number has routes: choose another mark, or empty it"
-        )));
-    }
-    Ok(())
 }
 
 /// The kill switch, if the file wants one, for an interface that has a mark or else gets the one that this returns. While names are
@@ -208,12 +186,10 @@ pub(super) fn routes(
         items: Vec::new(),
         new_mark: None,
     };
-    let table = match &quick.table {
-        Table::Off => return Ok(routes),
-        Table::Auto => None,
-        Table::Number(number) => Some(*number),
-        Table::Named(name) => Some(table_number(name)?),
-    };
+    if quick.table == Table::Off {
+        return Ok(routes);
+    }
+    let table = table(quick).map_err(Failure::new)?;
     let is_left_out = left_out(quick);
     let allowed = allowed.filter(|prefix| !is_left_out(prefix.address()));
     let addresses = all_addresses(quick, journal, host)?;
@@ -294,12 +270,24 @@ fn is_same_parameter(one: &Item, two: &Item) -> bool {
     matches!(one, Item::Parameter { .. }) && one.replaces(two)
 }
 
+/// Returns the table that the file names, if it names one.
+pub(super) fn table(quick: &Quick) -> Result<Option<u32>, String> {
+    match &quick.table {
+        Table::Off | Table::Auto => Ok(None),
+        Table::Number(number) => Ok(Some(*number)),
+        Table::Named(name) => match table_number(name) {
+            None => Err(format!("there is no routing table `{name}'")),
+            found => Ok(found),
+        },
+    }
+}
+
 /// Finds a table by its name.
-fn table_number(name: &str) -> Result<u32, Failure> {
+fn table_number(name: &str) -> Option<u32> {
     match name {
-        "main" => return Ok(254),
-        "default" => return Ok(253),
-        "local" => return Ok(255),
+        "main" => return Some(254),
+        "default" => return Some(253),
+        "local" => return Some(255),
         _ => {}
     }
     for path in [
@@ -314,9 +302,9 @@ fn table_number(name: &str) -> Result<u32, Failure> {
                 && known == name
                 && let Ok(number) = number.parse()
             {
-                return Ok(number);
+                return Some(number);
             }
         }
     }
-    Err(Failure::new(format!("there is no routing table `{name}'")))
+    None
 }

@@ -13,7 +13,7 @@ use conf::quick::Quick;
 use conf::wg::file::Config;
 use zeroize::Zeroizing;
 
-use super::{Failure, Outcome, desired, say};
+use super::{Failure, Outcome, collisions, desired, say};
 use crate::config_file;
 
 const DIRECTORY: &str = "/etc/wireguard";
@@ -93,7 +93,8 @@ impl File {
         })
     }
 
-    /// Reads what a tunnel by it shall be: its text, and what that says. Tells what the tunnel will silently not be.
+    /// Reads what a tunnel by it shall be: its text, and what that says. Tells what the tunnel will silently not be, and what of it something
+    /// else on this machine uses.
     pub(super) fn wanted(&self) -> Result<(Zeroizing<Vec<u8>>, Config, Quick), Failure> {
         let text = self.trusted_text()?;
         let (config, quick) = self.understand(&text)?;
@@ -101,6 +102,16 @@ impl File {
             say(format_args!("{}:{problem}", self.path.display()));
         }
         desired::check_ipv6(&config, &quick)?;
+        let collisions = collisions::find(&config, &quick, Some(&self.interface))?;
+        for problem in &collisions {
+            say(format_args!("{}:{problem}", self.path.display()));
+        }
+        if collisions.iter().any(|problem| problem.severity == Severity::Error) {
+            let path = self.path.display();
+            return Err(Failure::new(format!(
+                "`{path}' does not go with what else is on this machine; nothing was changed"
+            )));
+        }
         Ok((text, config, quick))
     }
 

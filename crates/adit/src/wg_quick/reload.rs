@@ -291,13 +291,12 @@ impl Plan {
     }
 
     fn of_up(file: &File, wanted: Wanted) -> Result<Self, Failure> {
-        let Wanted { config, quick, .. } = &wanted;
+        let quick = &wanted.quick;
         let interface = &file.interface;
         if Journal::read(interface)?.is_some() {
             say(format_args!("What is left of an earlier `{interface}' is undone first"));
         }
         let mut host = Host::open(interface)?;
-        desired::check_mark(config, quick, host.netlink())?;
         let line = |stage, command| format!("{stage:?} = {}", hooks::line(interface, command));
         let commands = |stage| quick.hooks(stage).map(move |command| line(stage, command));
         let around = Around {

@@ -7,7 +7,7 @@ use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
 use host::nft::kill_switch::Exceptions;
 use host::setup::{Host, Item};
-use host::{Netlink, wireguard};
+use host::wireguard;
 use sd_notify::NotifyState;
 
 use super::dns::Dns;
@@ -62,7 +62,6 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         confirm::forget(interface)?;
     }
     let mut journal = Journal::new(interface, &quick);
-    desired::check_mark(&config, &quick, &mut Netlink::open()?)?;
     // A kill switch that was left stays, whatever becomes of this.
     let mut held = None;
     if let Some(left) = left {

@@ -2,10 +2,13 @@
 
 use host::address::{self, InterfaceAddress};
 use host::link;
-use host::route::{self, MAIN_TABLE, PROTOCOL, Path, Route};
+use host::route::{self, Held, MAIN_TABLE, PROTOCOL, Path, Route};
 use host::{Error, Netlink};
 
 use crate::{add_address, ip, run, two_namespaces, veth};
+
+/// The first interface of a network namespace.
+const LOOPBACK: u32 = 1;
 
 /// A route of ours to `destination` by a link.
 fn by(link: u32, destination: &str, table: u32) -> Route {
@@ -105,6 +108,72 @@ fn a_route_that_is_there_is_neither_replaced_nor_is_one_of_another_removed() -> 
             assert_eq!(refused.raw_os_error(), Some(3), "{refused}");
         }
         assert!(route::list(&mut netlink, first)?.contains(&foreign), "{destination}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_route_excludes_those_that_the_kernel_refuses_beside_it() -> Result<(), Error> {
+    let Some([(here, mut netlink), _]) = two_namespaces() else {
+        return Ok(());
+    };
+    let (first, second) = (veth(&mut netlink, "va", "vb")?, veth(&mut netlink, "vc", "vd")?);
+    for address in ["192.0.2.2/24", "2001:db8::2/64"] {
+        if run(&here, &format!("ip addr add {address} dev va"), "").is_none() {
+            return Ok(());
+        }
+    }
+    for (line, link, excludes) in [
+        ("-4 route add 10.0.0.0/8 dev va table 77", Some(first), true),
+        ("-4 route add 10.0.0.0/8 dev va metric 5 table 77", Some(first), false),
+        ("-4 route add 10.0.0.0/8 dev va tos 0x10 table 77", Some(first), false),
+        ("-4 route add blackhole 10.0.0.0/8 table 77", None, true),
+        ("-4 route add blackhole 10.0.0.0/8 metric 32767 table 77", None, false),
+        (
+            "-4 route add 10.0.0.0/8 via 192.0.2.1 proto bird table 77",
+            Some(first),
+            true,
+        ),
+        (
+            "-4 route add 10.0.0.0/8 table 77 nexthop via 192.0.2.1 nexthop via 192.0.2.3",
+            None,
+            true,
+        ),
+        ("-6 route add fd00::/8 dev va table 77", Some(first), true),
+        ("-6 route add fd00::/8 dev va metric 5 table 77", Some(first), false),
+        (
+            "-6 route add fd00::/8 via 2001:db8::1 metric 1024 table 77",
+            Some(first),
+            true,
+        ),
+        (
+            "-6 route add blackhole fd00::/8 metric 32767 table 77",
+            Some(LOOPBACK),
+            false,
+        ),
+    ] {
+        let (family, destination) = match line.strip_prefix("-4") {
+            Some(_) => ("-4", "10.0.0.0/8"),
+            None => ("-6", "fd00::/8"),
+        };
+        let ours = by(second, destination, 77);
+        if run(&here, &format!("ip {line}"), "").is_none() {
+            return Ok(());
+        }
+        let held = Held {
+            destination: ours.destination,
+            prefix_len: ours.prefix_len,
+            link,
+            excludes,
+        };
+        assert_eq!(route::held(&mut netlink, 77)?, [held], "{line}");
+        let added = route::add(&mut netlink, ours);
+        assert_eq!(
+            added.is_err_and(|error| error.raw_os_error() == Some(17)),
+            excludes,
+            "{line}"
+        );
+        run(&here, &format!("ip {family} route flush table 77"), "");
     }
     Ok(())
 }
