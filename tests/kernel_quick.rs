@@ -129,7 +129,8 @@ fn check(peers: &Peers<'_>) -> Result<()> {
     same(&guest.sh(STATE)?, &before)?;
     kernel("ListenPort = 777")?;
     needs_its_port(guest)?;
-    same(&guest.sh(STATE)?, &before)
+    same(&guest.sh(STATE)?, &before)?;
+    is_told_of_nf_tables(peers)
 }
 
 /// What was changed at run time is in the file after `down`.
@@ -225,6 +226,33 @@ fn needs_its_port(guest: &Guest) -> Result<()> {
     } else {
         Err(format!("it says: {said}"))
     }
+}
+
+/// What a full tunnel needs for its firewall is taken away, bit by bit: the modules stay away then.
+fn is_told_of_nf_tables(peers: &Peers<'_>) -> Result<()> {
+    let guest = peers.guest;
+    let before = guest.sh(STATE)?;
+    for (modules, told) in [
+        ("nft_ct", "lacks a part of nf_tables: load the modules nft_ct"),
+        ("'nft_.*' nf_tables", "has no nf_tables: load the module nf_tables"),
+        ("nfnetlink", "has no nf_tables: load the module nf_tables"),
+    ] {
+        guest.sh(&format!(
+            "for name in {modules}; do rmmod $(lsmod | awk '{{print $1}}' | grep -x $name); done"
+        ))?;
+        for lines in ["", "KillSwitch = true"] {
+            peers.file(lines)?;
+            let said = guest.sh("! adit up wg0 2>&1")?;
+            if !said.contains(told) {
+                return Err(format!("without {modules}, {lines}: it says: {said}"));
+            }
+            same(&guest.sh(STATE)?, &before).map_err(|error| format!("without {modules}, {lines}: {error}"))?;
+        }
+    }
+    // Other tunnels need no firewall.
+    peers.file("Table = 1234")?;
+    guest.sh("adit up wg0 && adit reload wg0 && adit down wg0")?;
+    same(&guest.sh(STATE)?, &before)
 }
 
 fn runs_in(guest: &Guest, kind: &str) -> Result<()> {

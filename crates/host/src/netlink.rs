@@ -34,6 +34,12 @@ impl Error {
         }
     }
 
+    /// Adds what it comes of, unless the kernel has said so.
+    pub(crate) fn because(mut self, why: &str) -> Self {
+        self.detail.get_or_insert_with(|| why.to_owned());
+        self
+    }
+
     /// Returns the kind of the underlying error.
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()

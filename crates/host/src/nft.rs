@@ -118,7 +118,7 @@ impl Nftables {
     ///
     /// `EPROTONOSUPPORT` without netfilter in the kernel; those of `socket(2)`, `connect(2)` or `setsockopt(2)`.
     pub fn open() -> Result<Self, Error> {
-        Channel::open(NETLINK_NETFILTER).map(Self)
+        Channel::open(NETLINK_NETFILTER).map(Self).map_err(explained)
     }
 
     /// Puts tables in place of those with the same family and name, if there are any: all at once, or none.
@@ -150,6 +150,7 @@ impl Nftables {
         }
         let names: Vec<String> = tables.iter().map(|table| title(table.family, &table.name)).collect();
         self.batch(changes, &format!("set the nftables tables {}", names.join(", ")))
+            .map_err(explained)
     }
 
     /// Deletes the table of this name. There need not be one.
@@ -236,6 +237,21 @@ impl Nftables {
     }
 }
 
+/// Names what the kernel lacks, where that is why it cannot make a table.
+fn explained(error: Error) -> Error {
+    let lacks = |errno: &Errno| error.is(*errno);
+    if [Errno::OPNOTSUPP, Errno::PROTONOSUPPORT, Errno::AFNOSUPPORT]
+        .iter()
+        .any(lacks)
+    {
+        error.because("this kernel has no nf_tables: load the module nf_tables, or take a kernel with CONFIG_NF_TABLES, for IPv4 and IPv6")
+    } else if lacks(&Errno::NOENT) {
+        error.because("this kernel lacks a part of nf_tables: load the modules nft_ct, nft_fib_ipv4, nft_fib_ipv6, nft_chain_nat and nft_masq")
+    } else {
+        error
+    }
+}
+
 /// Returns how people name a table: `ip wg-quick-wg0`.
 fn title(family: Family, name: &TableName) -> String {
     let family = match family {
@@ -243,4 +259,21 @@ fn title(family: Family, name: &TableName) -> String {
         Family::V6 => "ip6",
     };
     format!("{family} {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_lacks_is_named() {
+        let told = |errno: Errno| explained(Error::new("set it", errno.into())).to_string();
+        for errno in [Errno::OPNOTSUPP, Errno::PROTONOSUPPORT, Errno::AFNOSUPPORT] {
+            assert!(told(errno).contains("CONFIG_NF_TABLES"), "{errno}");
+        }
+        assert!(told(Errno::NOENT).contains("nft_ct"));
+        assert!(told(Errno::PERM).ends_with("(os error 1)"));
+        let by_kernel = Error::new("set it", Errno::NOENT.into()).because("its own words");
+        assert!(explained(by_kernel).to_string().ends_with("(its own words)"));
+    }
 }
