@@ -370,7 +370,8 @@ proptest! {
 #[test]
 fn what_a_tunnel_silently_is_not_is_a_warning_and_all_else_is_for_check_alone() {
     let text = filled(
-        "[Interface]\nGateway = true\nMTU = 9001\n[Peer]\nPublicKey = {A}\nAllowedIPs = fd00::/8\n[Peer]\nPublicKey = {B}\nAllowedIPs = fd00::/8",
+        "[Interface]\nGateway = true\nMTU = 9001\n[Peer]\nPublicKey = {A}\nAllowedIPs = fd00::/8\n\
+         [Peer]\nPublicKey = {B}\nAllowedIPs = fd00::/8, 0.0.0.0/1, 128.0.0.0/1\nEndpoint = 192.0.2.9:51820",
     );
     let reading = Reading::of(text.as_bytes(), Dialect::Quick);
     let (quick, _) = Quick::of(&reading.config.quick);
@@ -378,6 +379,6 @@ fn what_a_tunnel_silently_is_not_is_a_warning_and_all_else_is_for_check_alone() 
     let told: Vec<_> = told.iter().map(|told| (told.code, told.severity)).collect();
     assert_eq!(
         told,
-        ["gateway-without-address", "taken-allowed-ip"].map(|code| (code, Severity::Warning))
+        ["gateway-without-address", "taken-allowed-ip", "endpoint-in-tunnel"].map(|code| (code, Severity::Warning))
     );
 }
