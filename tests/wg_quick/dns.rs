@@ -112,3 +112,18 @@ fn name_servers_that_are_required_decide_over_the_tunnel() {
     assert_eq!(world.run(Tool::Ours, "reload wg0").status.code(), Some(1));
     assert_eq!(world.state(), before, "a reload goes back");
 }
+
+#[test]
+fn a_resolvconf_that_hangs_keeps_no_tunnel_from_going() {
+    let Some(world) = World::new() else { return };
+    let nothing = world.state();
+    world.write(&filled("Address = 10.9.0.2/24\nDNS = 10.9.0.1"));
+    world.ok(Tool::Ours, "up wg0");
+    world.sh("rm /run/wireguard/log; printf '#!/bin/sh\\nsleep 1234\\n' > /run/wireguard/bin/resolvconf");
+    let down = world.under("timeout 60", "down wg0");
+    assert!(down.status.success(), "{}", world.errors());
+    let told = "resolvconf did not end within 20 s: the name servers of `wg0' may still be in use";
+    assert!(world.errors().contains(told), "{}", world.errors());
+    assert_eq!(world.settled(), nothing);
+    assert_eq!(world.sh("pgrep -f '^sleep 1234' || true"), "");
+}
