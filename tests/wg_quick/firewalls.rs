@@ -167,7 +167,8 @@ impl Firewall {
         passes();
         let before = server.rules_of_others();
         server.ok(Tool::Ours, "down wg0");
-        assert_eq!(server.rules_of_others(), before);
+        // A program that was started just now may be at its rules still.
+        server.becomes(&before, World::rules_of_others);
         assert_eq!((server.own_rules(), forwarding()), (String::new(), forwarded));
     }
 
