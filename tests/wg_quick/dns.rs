@@ -59,19 +59,22 @@ fn name_servers_are_used_without_a_resolvconf() {
     );
 }
 
-/// With a systemd-resolved that answers: `tests/package.rs`.
+/// With a systemd-resolved that answers: `resolved.rs`.
 #[test]
 fn name_servers_that_nobody_takes_keep_no_tunnel_down() {
     let Some(world) = World::new() else { return };
+    let nothing = world.state();
     world.sh("rm /run/wireguard/bin/resolvconf; mkdir -p /run/systemd");
     world.sh("mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/resolve");
+    world.sh("echo 'nameserver 127.0.0.53' > /run/systemd/resolve/stub-resolv.conf");
+    world.sh("mkdir /run/wireguard/etc; cp -a /etc/. /run/wireguard/etc; mount --bind /run/wireguard/etc /etc");
+    world.sh("ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf; mkdir -pm 700 /etc/wireguard");
     world.write(&filled("DNS = 10.9.0.1, fd09::1, corp.example"));
     let bus = "env DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/wireguard/bus";
     let warned = |why: &str| {
         assert!(world.under(bus, "up wg0").status.success(), "{}", world.errors());
         let errors = world.errors();
-        assert!(errors.contains("[#] resolvectl dns wg0 10.9.0.1 fd09::1\n"), "{errors}");
-        let warning = format!("Warning: systemd-resolved{why}");
+        let warning = format!("Warning: {why}");
         let warned = errors.lines().find(|line| line.starts_with(&warning));
         let warned = warned.unwrap_or_else(|| panic!("{errors}"));
         assert!(
@@ -80,10 +83,15 @@ fn name_servers_that_nobody_takes_keep_no_tunnel_down() {
         );
         world.ok(Tool::Ours, "down wg0");
     };
-    warned(": failed to connect to `unix:path=/run/wireguard/bus`");
+    warned("systemd-resolved: failed to connect to `unix:path=/run/wireguard/bus`");
     // Nobody accepts what connects.
     let _bus = UnixListener::bind(format!("/proc/{}/root/run/wireguard/bus", world.pid())).unwrap();
-    warned(" does not answer within 5 s");
+    warned("systemd-resolved does not answer within 5 s");
+    world.sh("ln -sf /run/somebody/resolv.conf /etc/resolv.conf");
+    warned("there is no systemd-resolved that programs ask");
+    world.write(&filled("DNS = 10.9.0.1\nDNSRequired = true"));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
+    assert_eq!(world.settled(), nothing);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Name servers told to a systemd-resolved, here a few lines that speak as the bus does: what is killed while it tells them is made up for.
+//! Name servers told to a systemd-resolved, here a few lines that speak as the bus does: it is told where programs ask it, and what is
+//! killed while it tells them is made up for.
 //!
 //! With a real one: `tests/package.rs`.
 
@@ -49,7 +50,8 @@ impl Resolved {
     fn call(&mut self, caller: &UnixStream, method: &str, body: &[u8]) -> bool {
         self.calls += 1;
         let last = self.last.filter(|(number, _)| *number == self.calls);
-        if last.is_none_or(|(_, moment)| moment == Moment::After) && method != "Hello" {
+        let is_told = !["Hello", "Ping"].contains(&method);
+        if is_told && last.is_none_or(|(_, moment)| moment == Moment::After) {
             let (link, rest) = body.split_at(4);
             let link = self.links.entry(number(link)).or_default();
             match method {
@@ -142,8 +144,8 @@ impl Machine {
             return None;
         }
         let world = World::new()?;
-        world.sh("rm /run/wireguard/bin/resolvconf; mkdir -p /run/systemd");
-        world.sh("mount -t tmpfs tmpfs /run/systemd && mkdir /run/systemd/resolve");
+        world.sh("rm /run/wireguard/bin/resolvconf; echo nameserver 127.0.0.53 > /run/wireguard/resolv.conf");
+        world.sh("mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
         let listener = UnixListener::bind(format!("/proc/{}/root/run/wireguard/bus", world.pid())).unwrap();
         let resolved = Arc::<Mutex<Resolved>>::default();
         let shared = Arc::clone(&resolved);
@@ -222,6 +224,51 @@ impl Machine {
     fn down(&self) {
         let output = self.world.under(BUS, "down wg0");
         assert!(output.status.success(), "{}", self.world.errors());
+    }
+}
+
+/// What of resolv.conf, the C library's switch and resolvconf a machine has, and who is told there.
+#[test]
+fn name_servers_go_to_whom_programs_ask() {
+    const LEADS: &str = "nameserver 127.0.0.53";
+    const ELSEWHERE: &str = "nameserver 192.0.2.1";
+    const SWITCH: &str = "hosts: files resolve [!UNAVAIL=return] dns";
+    let Some(machine) = Machine::new() else { return };
+    let world = &machine.world;
+    world.sh("touch /run/wireguard/nsswitch.conf; mount --bind /run/wireguard/nsswitch.conf /etc/nsswitch.conf");
+    let real = "printf '#!/bin/sh\nexit 0\n' > /run/wireguard/bin/resolvconf; chmod 755 /run/wireguard/bin/resolvconf";
+    let own = "ln -s /usr/bin/resolvectl /run/wireguard/bin/resolvconf";
+    let told = [
+        "resolvectl dns wg0 10.9.0.1",
+        "resolvconf -a wg0 -m 0 -x",
+        "edit /etc/resolv.conf",
+    ];
+    let [resolved, resolvconf, edit] = told;
+    world.write(&filled("DNS = 10.9.0.1"));
+    let nobody = "env DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/wireguard/nobody";
+    for (resolv_conf, switch, program, bus, expected) in [
+        (LEADS, "", "true", BUS, resolved),
+        (LEADS, "", real, BUS, resolved),
+        (LEADS, "", own, BUS, resolved),
+        (ELSEWHERE, SWITCH, real, BUS, resolved),
+        (ELSEWHERE, "hosts: files dns", real, BUS, resolvconf),
+        (ELSEWHERE, "", own, BUS, edit),
+        (ELSEWHERE, "", "true", BUS, edit),
+        (LEADS, SWITCH, real, nobody, resolvconf),
+        (LEADS, SWITCH, own, nobody, edit),
+        (LEADS, "", "true", nobody, edit),
+    ] {
+        world.sh(&format!(
+            "echo '{resolv_conf}' > /etc/resolv.conf; echo '{switch}' > /etc/nsswitch.conf"
+        ));
+        world.sh(&format!("rm -f /run/wireguard/bin/resolvconf; {program}"));
+        assert!(world.under(bus, "up wg0").status.success(), "{}", world.errors());
+        let errors = world.errors();
+        let is_told = |told: &&str| errors.lines().any(|line| line.strip_prefix("[#] ") == Some(told));
+        let found: Vec<&str> = told.into_iter().filter(is_told).collect();
+        assert_eq!(found, [expected], "{resolv_conf}, {switch}, {program}, {bus}: {errors}");
+        assert!(world.under(bus, "down wg0").status.success(), "{}", world.errors());
+        assert_eq!(world.sh("cat /etc/resolv.conf"), resolv_conf);
     }
 }
 

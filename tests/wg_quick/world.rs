@@ -1,5 +1,5 @@
-//! A machine with a network around it and a resolvconf that writes down what it is told, on which either tool works; and what is to be
-//! seen of a tunnel there.
+//! A machine with a network around it and a resolvconf that writes down what it is told, and no bus, on which either tool works; and what
+//! is to be seen of a tunnel there.
 
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -24,6 +24,7 @@ const PREPARE: &str = "
 mount -t tmpfs tmpfs /etc/wireguard && chmod 700 /etc/wireguard
 mkdir -p /run/adit && mount -t tmpfs tmpfs /run/adit
 mkdir -p /run/wireguard/bin
+[ ! -d /run/dbus ] || mount -t tmpfs tmpfs /run/dbus
 cat > /run/wireguard/bin/resolvconf <<'END'
 #!/bin/sh
 if [ $1 = -l ]; then exec cat /run/wireguard/servers; fi

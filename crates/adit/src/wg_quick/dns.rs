@@ -1,5 +1,5 @@
-//! Name servers: by resolvconf if there is one, as the stock tool does; else by systemd-resolved, for this link only; else in
-//! resolv.conf itself. If nothing takes them the tunnel comes up all the same, with a warning, unless the file requires them.
+//! Name servers: told to systemd-resolved, for this link only, where that is whom programs ask; else to a resolvconf, as the stock tool does;
+//! else put into resolv.conf itself. If nothing takes them the tunnel comes up all the same, with a warning, unless the file requires them.
 
 mod resolv_conf;
 mod resolved;
@@ -51,9 +51,9 @@ impl Dns {
             }
             return Ok(None);
         }
-        let Some(manager) = Manager::find(interface) else {
-            let why = "there is neither a resolvconf, nor systemd-resolved, nor a resolv.conf of nobody else";
-            return failed(why, quick.dns_required).map(|()| None);
+        let manager = match Manager::find(interface) {
+            Ok(manager) => manager,
+            Err(why) => return failed(&why, quick.dns_required).map(|()| None),
         };
         let dns = Self {
             interface: interface.to_owned(),
@@ -186,17 +186,26 @@ fn is_route(domain: &str) -> bool {
 }
 
 impl Manager {
-    /// Finds who is to be told. A resolvconf that is systemd-resolved's own is not needed, and knows less.
-    fn find(interface: &str) -> Option<Self> {
+    /// Finds who is to be told, or tells why there is nobody.
+    fn find(interface: &str) -> Result<Self, String> {
         let path = Path::new(resolv_conf::PATH);
-        let resolvconf = program::find("resolvconf").filter(|program| !(is_resolvectl(program) && resolved::runs()));
-        if resolvconf.is_some() {
+        let mut nobody =
+            "there is no systemd-resolved that programs ask, no resolvconf, and no resolv.conf of nobody else"
+                .to_owned();
+        if resolved::is_asked(path) {
+            match resolved::ping() {
+                Ok(()) => return Ok(Self::Resolved),
+                Err(why) => nobody = why,
+            }
+        }
+        // What is systemd-resolved's own tells nobody else.
+        if program::find("resolvconf").is_some_and(|program| !is_resolvectl(&program)) {
             let record = format!("{}{interface}", prefix());
-            Some(Self::Resolvconf { record })
-        } else if resolved::runs() {
-            Some(Self::Resolved)
+            Ok(Self::Resolvconf { record })
+        } else if resolv_conf::can_be_edited(path) {
+            Ok(Self::File(Edit::of(path)))
         } else {
-            resolv_conf::can_be_edited(path).then(|| Self::File(Edit::of(path)))
+            Err(nobody)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! systemd-resolved: told over the system bus which servers and domains belong to a link, as its own `resolvectl` does it.
 
+use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::mpsc;
@@ -14,8 +15,18 @@ use zbus::{DynamicType, Error};
 
 use super::super::say;
 
-/// There while systemd-resolved runs.
-const FOLDER: &str = "/run/systemd/resolve";
+/// Where its own resolv.conf lies, as a link to it says.
+const FOLDER: &str = "run/systemd/resolve/";
+
+/// The addresses by which it answers.
+const STUBS: [&str; 2] = ["127.0.0.53", "127.0.0.54"];
+
+/// Says whom the C library asks.
+const SWITCH: &str = "/etc/nsswitch.conf";
+
+/// Its name on the bus, and what there is called there.
+const NAME: &str = "org.freedesktop.resolve1";
+const PATH: &str = "/org/freedesktop/resolve1";
 
 /// What it answers for a link that systemd-networkd manages.
 const BUSY: &str = "org.freedesktop.resolve1.LinkBusy";
@@ -29,9 +40,31 @@ type Address = (i32, Vec<u8>);
 /// A name, and whether it is for nothing but choosing whom to ask: `(sb)`.
 type Domain = (String, bool);
 
-/// Tells whether it runs.
-pub(super) fn runs() -> bool {
-    Path::new(FOLDER).is_dir()
+/// Tells whether it is whom programs ask for names, by this resolv.conf or by the C library.
+pub(super) fn is_asked(resolv_conf: &Path) -> bool {
+    let is_link = fs::read_link(resolv_conf).is_ok_and(|target| target.to_string_lossy().contains(FOLDER));
+    let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
+    is_link || is_first_server(&text(resolv_conf)) || is_in_switch(&text(Path::new(SWITCH)))
+}
+
+fn is_first_server(resolv_conf: &str) -> bool {
+    let mut servers = resolv_conf.lines().filter_map(|line| line.strip_prefix("nameserver"));
+    servers.next().is_some_and(|server| STUBS.contains(&server.trim()))
+}
+
+fn is_in_switch(text: &str) -> bool {
+    let mut hosts = text.lines().filter_map(|line| line.trim_start().strip_prefix("hosts:"));
+    hosts.any(|services| services.split_whitespace().any(|service| service == "resolve"))
+}
+
+/// Finds out whether it answers; the bus starts it if it does not run.
+pub(super) fn ping() -> Result<(), String> {
+    within(PATIENCE, async || {
+        let bus = Builder::system().build().await?;
+        let peer = Some("org.freedesktop.DBus.Peer");
+        let told = bus.call_method(Some(NAME), PATH, peer, "Ping", &());
+        told.await.map(drop)
+    })
 }
 
 /// Gives servers and domains to a link. With `~` a domain says only what they are to be asked for.
@@ -94,9 +127,8 @@ fn domain(word: &str) -> Domain {
 
 /// Calls a method of systemd-resolved, or of systemd-networkd for a link of its own.
 async fn call(bus: &Connection, method: &str, body: &(impl Serialize + DynamicType)) -> zbus::Result<()> {
-    let path = "/org/freedesktop/resolve1";
     let manager = Some("org.freedesktop.resolve1.Manager");
-    let told = bus.call_method(Some("org.freedesktop.resolve1"), path, manager, method, body);
+    let told = bus.call_method(Some(NAME), PATH, manager, method, body);
     match told.await {
         Err(Error::MethodError(name, ..)) if name.as_str() == BUSY => {}
         told => return told.map(drop),
@@ -142,6 +174,31 @@ mod tests {
         assert_eq!(domain("corp.example"), ("corp.example".to_owned(), false));
         assert_eq!(domain("~corp.example"), ("corp.example".to_owned(), true));
         assert_eq!(domain("~."), (".".to_owned(), true));
+    }
+
+    #[test]
+    fn it_is_asked_where_resolv_conf_or_the_c_library_leads_to_it() {
+        assert!(is_first_server("# by hand\nnameserver 127.0.0.53\noptions edns0\n"));
+        assert!(is_first_server("nameserver\t127.0.0.54 \nnameserver 192.0.2.1"));
+        for other in [
+            "",
+            "# nameserver 127.0.0.53",
+            "nameserver 192.0.2.1\nnameserver 127.0.0.53",
+        ] {
+            assert!(!is_first_server(other), "{other}");
+        }
+        assert!(is_in_switch(
+            "passwd: files\nhosts:\tfiles resolve [!UNAVAIL=return] dns\n"
+        ));
+        for other in [
+            "",
+            "hosts: files dns",
+            "# hosts: resolve",
+            "hosts: files resolved",
+            "passwd: resolve",
+        ] {
+            assert!(!is_in_switch(other), "{other}");
+        }
     }
 
     #[test]
