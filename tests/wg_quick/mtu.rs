@@ -91,3 +91,23 @@ fn with_one_of_the_file_nothing_that_is_for_a_peer_goes_elsewhere() {
         world.ok(Tool::Ours, "down wg0");
     }
 }
+
+#[test]
+fn one_that_is_computed_follows_the_names_that_are_known_later() {
+    let Some(world) = World::new() else { return };
+    world.sh("ip route add 192.0.2.77 dev v0 mtu 1300");
+    let named = |name: &str, key: &str, n: u8| {
+        format!("[Peer]\nPublicKey = {{{key}}}\nEndpoint = {name}.invalid:5\nAllowedIPs = 10.{n}.0.0/16\n")
+    };
+    world.write(&filled(&format!(
+        "Address = 10.9.0.2/24\n{}{}",
+        named("late", "A", 1),
+        named("never", "B", 2)
+    )));
+    world.ok(Tool::Ours, "up wg0");
+    assert_eq!(world.mtu_and_ipv6(), "mtu 1420");
+    world.sh("cp /etc/hosts /run/wireguard/hosts; echo 192.0.2.77 late.invalid >> /run/wireguard/hosts; mount --bind /run/wireguard/hosts /etc/hosts");
+    world.becomes("mtu 1220", World::mtu_and_ipv6);
+    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    world.ok(Tool::Ours, "down wg0");
+}

@@ -115,11 +115,6 @@ impl File {
         Ok((text, config, quick))
     }
 
-    /// Reads what it says, and tells all that is wrong with it.
-    pub(super) fn read(&self) -> Result<(Config, Quick), Failure> {
-        self.understand(&self.text()?)
-    }
-
     /// Reads what its text says, and tells all that is wrong with it.
     pub(super) fn understand(&self, text: &[u8]) -> Result<(Config, Quick), Failure> {
         let (reading, quick) = Quick::read(text);

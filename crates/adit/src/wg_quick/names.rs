@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::slice;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use conf::quick::Quick;
 use conf::uapi::{DeviceStatus, PeerChange, SetRequest};
 use conf::wg::file::{Config, Peer};
 use conf::wg::value::Endpoint;
@@ -16,7 +18,7 @@ use host::wireguard;
 use super::background::Patience;
 use super::file::File;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, background, say};
+use super::{Failure, Outcome, background, desired, engine, say};
 use crate::wg::look_up;
 
 /// How long a command waits for names.
@@ -59,8 +61,8 @@ pub(super) fn look_up_in_background(file: &File) -> Outcome {
     Ok(())
 }
 
-/// Gives peers that have no endpoint the one that the file names, as soon as it is known; then a kill switch lets no more questions
-/// pass. Ends with the interface.
+/// Gives peers that have no endpoint the one that the file names, as soon as it is known, and the interface an MTU for the way there; then a
+/// kill switch lets no more questions pass. Ends with the interface.
 pub(super) fn set_when_known(file: &File) -> Outcome {
     let mut patience = Patience::new();
     loop {
@@ -68,11 +70,43 @@ pub(super) fn set_when_known(file: &File) -> Outcome {
         let device = wireguard::open(&file.interface).and_then(|mut device| device.status());
         let Ok(status) = device else { return Ok(()) };
         // Somebody may be writing the file.
-        let Ok((config, _)) = file.read() else { continue };
-        if set_known(file, &config, &status) && close_kill_switch(&file.interface)? {
+        let Ok(text) = file.text() else { continue };
+        let Ok((config, quick)) = file.understand(&text) else {
+            continue;
+        };
+        let all_are_known = set_known(file, &config, &status);
+        // Without it large packets are lost, but nothing else.
+        let fits = fit_mtu(&file.interface, &text, &quick).unwrap_or(true);
+        if all_are_known && fits && close_kill_switch(&file.interface)? {
             return Ok(());
         }
     }
+}
+
+/// Gives the interface the MTU for the way to its peers, unless the file names one. Tells whether it has it; while an `up` or a reload goes
+/// on, it is left alone.
+fn fit_mtu(interface: &str, text: &[u8], quick: &Quick) -> Result<bool, Failure> {
+    let _lock = journal::lock()?;
+    let Some(mut journal) = Journal::read(interface)? else {
+        return Ok(true);
+    };
+    if !journal.complete || !journal.unsure.is_empty() {
+        return Ok(false);
+    }
+    if !journal.file.as_ref().is_some_and(|used| used.is(text)) {
+        // The next reload does it.
+        return Ok(true);
+    }
+    let status = engine::status(interface)?;
+    let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
+    let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
+    let mut host = Host::open(interface)?;
+    let mtu = desired::mtu(quick, host.netlink(), endpoints, allowed, status.fwmark)?;
+    if !journal.items.contains(&mtu) {
+        journal.expect(slice::from_ref(&mtu))?;
+        journal.make(&mtu, &mut host)?;
+    }
+    Ok(true)
 }
 
 /// Tells whether no name is left to be known.
