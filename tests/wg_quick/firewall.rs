@@ -492,7 +492,25 @@ fn what_somebody_flushed_is_noticed_and_made_again() {
     };
     let after = world.state();
     assert_eq!((without(&after, &before), without(&before, &after)), (vec![], vec![]));
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    let plan = || String::from_utf8(world.run(Tool::Ours, "plan wg0").stdout).unwrap();
+    assert_eq!(plan(), "wg0: nothing to change\n");
+    // Of a table that is there still.
+    for (line, plan_then) in [
+        ("flush chain ip adit-kill-switch-wg0 output", "(kill switch)"),
+        ("insert rule ip wg-quick-wg0 preraw accept", "(firewall, family 4)"),
+        ("flush table ip6 adit-gateway-wg0", "(gateway, family 6)"),
+    ] {
+        world.sh(&format!("nft {line}"));
+        assert_eq!(plan(), format!("wg0: + nft -f - {plan_then}\n"), "{line}");
+        world.ok(Tool::Ours, "reload wg0");
+        assert_eq!(plan(), "wg0: nothing to change\n");
+        let now = world.state();
+        assert_eq!(
+            (without(&now, &after), without(&after, &now)),
+            (vec![], vec![]),
+            "{line}"
+        );
+    }
 }
 
 #[test]

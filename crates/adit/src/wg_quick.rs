@@ -27,6 +27,7 @@ mod save;
 mod signals;
 mod stock;
 mod strip;
+mod tables;
 mod temporary;
 mod up;
 

@@ -3,6 +3,7 @@
 //! A [`Table`] is a value; [`Nftables::replace`] makes the kernel's the same. What an interface needs is put together in
 //! [`tunnel`], [`kill_switch`] and [`gateway`], each a table of its own beside those of other programs.
 
+mod compare;
 mod expression;
 mod foreign;
 pub mod gateway;

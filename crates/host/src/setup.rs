@@ -12,7 +12,7 @@ mod routing;
 use rustix::io::Errno;
 
 use crate::nft::kill_switch::Exceptions;
-use crate::nft::{self, Nftables};
+use crate::nft::{self, Nftables, Table};
 use crate::route::{self, Route};
 use crate::{Error, Family, Netlink, address, link, rule, sysctl};
 
@@ -83,15 +83,8 @@ impl Host {
                 Err(error) if error.is(Errno::NOENT) && name.starts_with("net/") => Ok(()),
                 written => written.map(drop),
             },
-            Item::Firewall {
-                family,
-                mark,
-                addresses,
-            } => Nftables::open()?.replace(&[nft::tunnel::table(*family, name, addresses, *mark)?]),
+            Item::Firewall { .. } | Item::Gateway { .. } => Nftables::open()?.replace(&tables(name, item, &[])?),
             Item::KillSwitch(exceptions) => make_kill_switches(&[(name, *exceptions)]),
-            Item::Gateway { family, closed } => {
-                Nftables::open()?.replace(&[nft::gateway::table(*family, name, closed)?])
-            }
         }
     }
 
@@ -138,6 +131,42 @@ pub fn make_kill_switches(switches: &[(&str, Exceptions)]) -> Result<(), Error> 
     match nftables.replace(&[v4.as_slice(), v6.as_slice()].concat()) {
         Err(error) if is_unknown(&error) && Family::V6.is_missing() => nftables.replace(&v4),
         replaced => replaced,
+    }
+}
+
+/// Tells whether the tables of an item are there as they are made, a kill switch together with all these `switches`.
+///
+/// # Errors
+///
+/// Those of [`Nftables::has`]; `InvalidInput` for a name that no interface can have.
+pub fn has_tables(interface: &str, item: &Item, switches: &[(&str, Exceptions)]) -> Result<bool, Error> {
+    let mut nftables = Nftables::open()?;
+    for table in tables(interface, item, switches)? {
+        // What a kernel without IPv6 has not got is not missing.
+        if !table.family.is_missing() && !nftables.has(&table)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Returns the tables of an item, those of a kill switch beside the other `switches`.
+fn tables(interface: &str, item: &Item, switches: &[(&str, Exceptions)]) -> Result<Vec<Table>, Error> {
+    match item {
+        Item::Firewall {
+            family,
+            mark,
+            addresses,
+        } => Ok(vec![nft::tunnel::table(*family, interface, addresses, *mark)?]),
+        Item::Gateway { family, closed } => Ok(vec![nft::gateway::table(*family, interface, closed)?]),
+        Item::KillSwitch(_) => {
+            let name = nft::kill_switch::table_name(interface)?;
+            let [v4, v6] = Family::BOTH.map(|family| nft::kill_switch::tables(family, switches));
+            let mut own = [v4?, v6?].concat();
+            own.retain(|table| table.name == name);
+            Ok(own)
+        }
+        _ => Ok(Vec::new()),
     }
 }
 

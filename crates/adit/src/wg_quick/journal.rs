@@ -13,16 +13,15 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use conf::quick::{Quick, Stage};
-use host::nft::Nftables;
-use host::nft::kill_switch::{self, Exceptions};
-use host::setup::{self, Change, Host, Item, changed};
-use host::{Error, Family};
+use host::nft::kill_switch::Exceptions;
+use host::setup::{Change, Host, Item, changed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::dns::{self, Dns};
 use super::save::Used;
+use super::tables::{make_gateways, make_kill_switches};
 use super::temporary::{Temporary, remove_if_there};
 use super::{Failure, background, say};
 use crate::config_file;
@@ -328,47 +327,6 @@ impl Journal {
     pub(super) fn remove(&self) -> Result<(), Failure> {
         remove(&self.interface)
     }
-}
-
-/// Makes the tables of all gateways anew, of which none closes another; of those that are about to change `latest` is the last word.
-fn make_gateways<'a>(
-    journals: impl Iterator<Item = &'a Journal> + Clone,
-    family: Family,
-    latest: Option<&Item>,
-) -> Result<(), Failure> {
-    let of_family = |item: &&Item| matches!(item, Item::Gateway { family: of, .. } if *of == family);
-    let mut gateways: Vec<(&str, &Item)> = Vec::new();
-    for journal in journals {
-        if let Some(item) = journal.items.iter().rfind(of_family) {
-            gateways.push((
-                &journal.interface,
-                latest.filter(|latest| journal.items.contains(latest)).unwrap_or(item),
-            ));
-        }
-    }
-    for (interface, item) in &gateways {
-        if let Item::Gateway { closed, .. } = item {
-            let is_closed = |name: &&String| !gateways.iter().any(|(gateway, _)| gateway == name);
-            let closed = closed.iter().filter(is_closed).cloned().collect();
-            Host::open(interface)?.make(&Item::Gateway { family, closed })?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the tables of kill switches anew: those of others that are there, and one that is about to come or change. One that is gone or
-/// unsure is left as it is, and has no way through the others.
-fn make_kill_switches(others: &[Journal], latest: Option<(&str, Exceptions)>) -> Result<(), Error> {
-    let mut switches = Vec::from_iter(latest);
-    for other in others.iter().filter(|other| !other.is_unsure_of_kill_switch()) {
-        let name = other.interface();
-        if let Some(exceptions) = other.kill_switch()
-            && Nftables::open()?.exists(Family::V4, &kill_switch::table_name(name)?)?
-        {
-            switches.push((name, exceptions));
-        }
-    }
-    setup::make_kill_switches(&switches)
 }
 
 /// Tells whether one of other interfaces needs an item: a kernel parameter, to which the last one gives back its value, or a rule, which

@@ -23,7 +23,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::Used;
-use super::{Failure, Outcome, adopt, desired, hooks, iptables, names, private_key, say, signals};
+use super::{Failure, Outcome, adopt, desired, hooks, iptables, names, private_key, say, signals, tables};
 
 /// The way from a running tunnel to its file.
 struct Plan {
@@ -204,14 +204,17 @@ impl Wanted {
     }
 }
 
-/// Notes what is gone: somebody has taken an address away, or flushed the firewall. Of a table it matters what was in it.
+/// Notes what is gone: somebody has taken an address away, or flushed a chain of the firewall. Of a table it matters what was in it.
 fn note_what_is_gone(journal: &mut Journal, host: &mut Host) -> Outcome {
     iptables::note_if_gone(journal);
     journal.dns = journal.dns.take().filter(|dns| !dns.is_overwritten());
     let mut live = Live::read(host)?;
+    let others = journal.others()?;
     let mut gone = HashSet::new();
     for item in &journal.items {
-        if !live.has(item)? {
+        // What cannot be read is made anew.
+        let is_as_made = || tables::are_as_made(journal, item, &others).unwrap_or(false);
+        if !(live.has(item)? && is_as_made()) {
             gone.insert(item.clone());
         }
     }

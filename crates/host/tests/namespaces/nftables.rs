@@ -305,3 +305,67 @@ fn a_packet_to_the_tunnel_that_comes_by_another_interface_is_dropped() -> Result
     }
     Ok(())
 }
+
+/// What somebody may do to a table, of which `TABLE` is the name and `CHAIN` a chain with rules.
+const MEDDLING: [&str; 7] = [
+    "flush table TABLE",
+    "flush chain TABLE CHAIN",
+    "add rule TABLE CHAIN accept",
+    "insert rule TABLE CHAIN accept",
+    "flush chain TABLE CHAIN; add rule TABLE CHAIN accept",
+    "add chain TABLE more",
+    "add table TABLE { flags dormant; }",
+];
+
+#[test]
+fn a_table_is_there_if_it_is_as_it_was_made() -> Result<(), Error> {
+    let Some([(here, _), _]) = two_namespaces() else {
+        return Ok(());
+    };
+    let mut nftables = open(&here);
+    let (narrow, wide) = (false, true);
+    let exceptions = |is_wide| Exceptions {
+        fwmark: 51_820,
+        local_network: is_wide,
+        name_servers: is_wide,
+    };
+    let switch = |family, is_wide| kill_switch::tables(family, &[("wg0", exceptions(is_wide))]);
+    let closed = ["eth0".to_owned(), "eth1".to_owned()];
+    for (family, word) in Family::BOTH.into_iter().zip(["ip", "ip6"]) {
+        for (table, other, place) in [
+            (
+                tunnel::table(family, "wg0", &addresses(), 51_820)?,
+                tunnel::table(family, "wg0", &addresses(), 51_821)?,
+                "wg-quick-wg0 postmangle",
+            ),
+            (
+                gateway::table(family, "wg0", &closed)?,
+                gateway::table(family, "wg0", &closed[1..])?,
+                "adit-gateway-wg0 between",
+            ),
+            (
+                switch(family, wide)?.remove(0),
+                switch(family, narrow)?.remove(0),
+                "adit-kill-switch-wg0 output",
+            ),
+        ] {
+            assert!(!nftables.has(&table)?);
+            nftables.replace(std::slice::from_ref(&table))?;
+            assert!(nftables.has(&table)? && !nftables.has(&other)?, "{table:?}");
+            for meddling in MEDDLING {
+                let (name, chain) = place.split_once(' ').unwrap();
+                let line = meddling
+                    .replace("TABLE", &format!("{word} {name}"))
+                    .replace("CHAIN", chain);
+                let Some(_) = run(&here, "nft -f -", &line) else {
+                    return Ok(());
+                };
+                assert!(!nftables.has(&table)?, "{line}");
+                nftables.replace(std::slice::from_ref(&table))?;
+                assert!(nftables.has(&table)?, "after {line}");
+            }
+            nftables.delete(family, &table.name)?;
+        }
+    }
+    Ok(())
+}
