@@ -102,6 +102,11 @@ fn a_plan_tells_the_difference_and_changes_nothing() {
         "{json}"
     );
     assert_eq!(world.state(), before);
+    world.ok(Tool::Ours, "reload wg0");
+    let said = world.errors();
+    for line in plan.lines().filter(|line| line.contains('~')) {
+        assert!(said.lines().any(|told| told == line), "{line}: {said}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! is to be seen of a tunnel there.
 
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use e2e::{Side, command, engine, needs};
@@ -18,6 +19,8 @@ pub(crate) struct World {
     folder: String,
     /// Where programs are.
     path: String,
+    /// Whether the stock tool has run, which leaves the switch for marks on.
+    is_stock: AtomicBool,
 }
 
 const PREPARE: &str = "
@@ -62,7 +65,7 @@ for v in 4 6; do echo v$v; ip -$v rule; ip -$v route show table all | grep -v fe
 for f in ip ip6 inet; do nft list ruleset $f | grep -v fe80; done
 for f in ipv4/ip_forward ipv6/conf/all/forwarding; do echo $f $(cat /proc/sys/net/$f); done
 wg show wg0 dump 2>&1 | sed 's/^\\([^\\t]*\\t[^\\t]*\\t\\)[3-6][0-9]\\{4\\}\\t/\\1random\\t/' | sed 's/\\t[0-9]*\\t[0-9]*\\(\\t[0-9a-z]*\\)$/\\1/' | sort
-cat /proc/sys/net/ipv4/conf/all/src_valid_mark
+echo src_valid_mark $(cat /proc/sys/net/ipv4/conf/all/src_valid_mark)
 cat /run/wireguard/log 2>/dev/null
 true
 ";
@@ -83,7 +86,13 @@ impl World {
         engine::link("wg");
         engine::link("aditd");
         let path = "/run/wireguard/bin:$PATH".to_owned();
-        Some(Self { side, folder, path })
+        let is_stock = AtomicBool::new(false);
+        Some(Self {
+            side,
+            folder,
+            path,
+            is_stock,
+        })
     }
 
     /// Has either tool find no nft from now on, and the iptables of a kind: `nft` or `legacy`.
@@ -183,6 +192,7 @@ impl World {
     }
 
     fn command(&self, tool: Tool, words: &str) -> Command {
+        self.is_stock.fetch_or(tool == Tool::Stock, Ordering::Relaxed);
         let program = match tool {
             Tool::Ours => format!("{}/wg-quick", self.folder),
             Tool::Stock => format!("env WG_QUICK_USERSPACE_IMPLEMENTATION={}/aditd wg-quick", self.folder),
@@ -225,7 +235,7 @@ impl World {
             .collect()
     }
 
-    /// What the state is once the engine has noticed that its interface is gone. The stock tool leaves the switch for marks on.
+    /// What the state is once the engine has noticed that its interface is gone.
     pub(crate) fn settled(&self) -> String {
         for _ in 0..50 {
             if self.side.sh("ls /run/wireguard/*.sock").is_err() {
@@ -233,7 +243,11 @@ impl World {
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        self.state().replace("\n1\n", "\n0\n")
+        let state = self.state();
+        if self.is_stock.load(Ordering::Relaxed) {
+            return state.replace("src_valid_mark 1", "src_valid_mark 0");
+        }
+        state
     }
 }
 

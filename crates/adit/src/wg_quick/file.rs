@@ -141,7 +141,10 @@ fn warn_if_others_can_read(path: &Path) {
         .ok()
         .and_then(|path| Some(path.parent()?.to_owned()));
     if mode(path) & directory.map_or(0, |directory| mode(&directory)) & 0o7 != 0 {
-        say(format_args!("Warning: `{}' is world accessible", path.display()));
+        let path = path.display();
+        say(format_args!(
+            "Warning: `{path}' is world accessible: everybody on this machine can read the keys in it. `chmod 600 {path}' ends that"
+        ));
     }
 }
 

@@ -373,9 +373,13 @@ impl Plan {
         })
     }
 
+    /// Tells what becomes other of the interface's own values and its peers, by the names that people call them.
+    fn changes_of_peers(&self) -> Vec<String> {
+        describe(&self.request, &|key| self.names.get(key).cloned())
+    }
+
     fn steps(&self) -> Vec<Step> {
         let step = |action, what| Step { action, what };
-        let name = |key: &PublicKey| self.names.get(key).cloned();
         let item = |change: &Change| match change {
             Change::Unmake(item) => step(Action::Remove, self.journal.command(item)),
             Change::Make(item) => step(Action::Add, self.journal.command(item)),
@@ -388,7 +392,7 @@ impl Plan {
         let mut steps: Vec<Step> = early.iter().map(item).collect();
         let around = |what: &String| step(Action::Add, what.clone());
         steps.extend(self.around.iter().flat_map(|all| &all.before).map(around));
-        let changed = describe(&self.request, &name).into_iter();
+        let changed = self.changes_of_peers().into_iter();
         steps.extend(changed.map(|what| step(Action::Change, what)));
         steps.extend(late.iter().map(item));
         if self.journal.may_have_iptables() {
@@ -417,8 +421,13 @@ impl Plan {
         for change in early {
             announced.step(change, &mut host)?;
         }
-        if !describe(&self.request, &|_| None).is_empty() {
+        let peers = self.changes_of_peers();
+        if !peers.is_empty() {
             say(format_args!("[#] wg syncconf {interface} /dev/fd/63"));
+            let sign = Action::Change.sign();
+            peers
+                .iter()
+                .for_each(|what| say(format_args!("{interface}: {sign} {what}")));
             change(interface, &self.request)?;
         }
         for change in late {
