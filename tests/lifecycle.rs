@@ -54,6 +54,34 @@ fn no_other_privilege_than_net_admin_is_needed() {
     .unwrap();
 }
 
+/// Of all its threads: no way to more rights, and none but for marks, sockets and low ports.
+#[test]
+fn an_engine_gives_up_the_rights_of_root_that_it_does_not_need() {
+    if !ready() {
+        return;
+    }
+    let side = Side::new().unwrap();
+    background(&side, "wg0").unwrap();
+    side.sh("ip link set wg0 up; wg set wg0 listen-port 53 fwmark 7")
+        .unwrap();
+    let is_engine = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == needs::adit());
+    let engines: Vec<u32> = side.processes().into_iter().filter(is_engine).collect();
+    let mut threads = 0;
+    for thread in engines
+        .iter()
+        .flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap())
+    {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+        let rights = u64::from_str_radix(value("CapPrm:"), 16).unwrap();
+        // CAP_NET_BIND_SERVICE and CAP_NET_ADMIN.
+        assert_eq!(rights & !(1 << 10 | 1 << 12), 0, "{status}");
+        assert_eq!((value("CapEff:"), value("NoNewPrivs:")), (value("CapPrm:"), "1"));
+        threads += 1;
+    }
+    assert!(threads > 1, "{engines:?}");
+}
+
 #[test]
 fn background_start_returns_when_the_socket_answers() {
     if !ready() {

@@ -6,6 +6,8 @@
 //!
 //! The end comes by a signal, by removal of the interface, or by removal of the socket; it leaves neither behind.
 
+mod confine;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
@@ -174,8 +176,11 @@ fn start(tun: Tun, queues: usize, socket: Socket) -> io::Result<Engine<Tun>> {
     // Before there is something to leave behind.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(because("cannot handle signals"))?;
     let on_mtu = super_packets::fit_segments(tun.name())?;
+    let queues = attach(tun, queues);
+    let files = confine::confine(socket.path()).map_err(because("cannot give up rights"))?;
+    tracing::info!(?files, "confined");
     let options = Options {
-        queues: attach(tun, queues),
+        queues,
         helpers: None,
         always_help: false,
         uapi: Some(socket),
