@@ -154,10 +154,16 @@ fn marks_and_tables_of_other_tunnels_are_told() {
     assert!(world.has("wg0", "table-of-tunnel"));
     world.ok(Tool::Ours, "down wg0");
 
-    world.write(&filled("FwMark = 51820\n[Peer]\nPublicKey = {A}\nAllowedIPs = ::/0"));
+    let default = |prefix| {
+        filled(&format!(
+            "FwMark = 51820\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = {prefix}"
+        ))
+    };
+    world.write(&default("0.0.0.0/0"));
     assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
-    assert!(world.errors().contains("the first by wg1"), "{}", world.errors());
-    assert!(world.has("wg0", "mark-table-in-use"));
+    let told = "error: the routing table 51820 has a route to 0.0.0.0/0 already, by wg1";
+    assert!(world.errors().contains(told), "{}", world.errors());
+    assert!(world.has("wg0", "route-in-use") && !world.has("wg0", "mark-table-in-use"));
     world.sh("ip rule add fwmark 0x80000/0xff0000 lookup 52");
     world.write(&filled("FwMark = 0x80001\n[Peer]\nPublicKey = {A}\nAllowedIPs = ::/0"));
     assert!(world.has("wg0", "mark-in-rule"));
@@ -165,4 +171,38 @@ fn marks_and_tables_of_other_tunnels_are_told() {
     world.ok(Tool::Ours, "up wg0");
     world.ok(Tool::Ours, "reload wg0");
     assert!(!world.has("wg0", "mark-table-in-use"));
+}
+
+#[test]
+fn a_default_route_shares_the_table_of_its_mark_with_routes_of_commands_and_of_the_other_family() {
+    let Some(world) = World::new() else { return };
+    world.write_to(
+        "wg1",
+        &filled("FwMark = 51820\nAddress = fd08::2/64\n[Peer]\nPublicKey = {B}\nAllowedIPs = ::/0"),
+    );
+    world.ok(Tool::Ours, "up wg1");
+    world.write(&filled(
+        "FwMark = 51820\nAddress = 10.9.0.2/24\nPostUp = ip route replace 10.1.0.0/16 dev v0 table 51820\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0",
+    ));
+    for (command, holder) in [
+        ("up wg0", "wg1"),
+        ("reload wg0", "v0"),
+        ("down wg0", ""),
+        // The route of the command is left, as it is where the engine is killed.
+        ("up wg0", "v0"),
+    ] {
+        world.ok(Tool::Ours, command);
+        let told = format!("has routes already, the first by {holder}: packets go by them, too");
+        assert_eq!(
+            world.errors().contains(&told),
+            !holder.is_empty(),
+            "{command}: {}",
+            world.errors()
+        );
+    }
+    assert!(world.has("wg0", "mark-table-in-use"));
+    let routes = world.sh("ip route show table 51820; ip -6 route show table 51820");
+    for route in ["default dev wg0", "10.1.0.0/16 dev v0", "default dev wg1"] {
+        assert!(routes.contains(route), "{routes}");
+    }
 }

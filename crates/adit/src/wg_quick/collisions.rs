@@ -18,7 +18,7 @@ use super::desired;
 
 /// Another program's policy rule is for encrypted packets, as is meant where they are to take another way out.
 const MARK_IN_RULE: &str = "mark-in-rule";
-/// What goes by the routes of a default route's table would get into the tunnel.
+/// What is for the tunnel may go by other routes in the table of its default route, as is meant where a command made them.
 const MARK_TABLE_IN_USE: &str = "mark-table-in-use";
 const ROUTE_IN_USE: &str = "route-in-use";
 const TABLE_OF_TUNNEL: &str = "table-of-tunnel";
@@ -28,7 +28,7 @@ const UNKNOWN_TABLE: &str = "unknown-table";
 #[cfg(test)]
 pub(crate) const CODES: [(&str, Severity); 5] = [
     (MARK_IN_RULE, Severity::Warning),
-    (MARK_TABLE_IN_USE, Severity::Error),
+    (MARK_TABLE_IN_USE, Severity::Warning),
     (ROUTE_IN_USE, Severity::Error),
     (TABLE_OF_TUNNEL, Severity::Warning),
     (UNKNOWN_TABLE, Severity::Error),
@@ -64,6 +64,35 @@ impl Others<'_> {
         Ok(held)
     }
 
+    /// Returns the allowed IPs to which the kernel takes no route beside those that are held in a table, and what people are told; `chosen_by` is
+    /// the key that stands for the table.
+    fn refused<'a>(
+        &'a self,
+        held: &'a [Held],
+        table: u32,
+        chosen_by: &'a str,
+        config: &'a Config,
+        quick: &Quick,
+    ) -> impl Iterator<Item = (Prefix, Problem)> {
+        let excluding = held.iter().filter(|held| held.excludes);
+        let excluding: BTreeMap<(IpAddr, u8), &Held> = excluding
+            .map(|held| ((held.destination, held.prefix_len), held))
+            .collect();
+        let severity = severity(quick);
+        added(config, quick).filter_map(move |(at, prefix)| {
+            let held = excluding.get(&prefix.into())?;
+            let message = format!(
+                "the routing table {table} has a route to {prefix} already, by {}",
+                self.name(held)
+            );
+            let hint = format!("take it away, give it a metric, or choose another {chosen_by}");
+            Some((
+                prefix,
+                Problem::new(at, severity, ROUTE_IN_USE, message).with_hint(hint),
+            ))
+        })
+    }
+
     /// Names who holds a route.
     fn name(&self, held: &Held) -> String {
         let link = self.links.iter().find(|link| Some(link.index) == held.link);
@@ -82,28 +111,29 @@ fn of_mark(config: &Config, quick: &Quick, others: &Others<'_>, netlink: &mut Ne
         problems.push(Problem::warning(at, MARK_IN_RULE, message));
     }
     let is_default = |prefix: Prefix| prefix.prefix_len() == 0;
-    let mut peers = config.peers.iter();
-    let takes_default = quick.table == Table::Auto && peers.any(|peer| peer.allowed_ips.added().any(is_default));
-    if takes_default && let Some(held) = others.held(netlink, mark)?.first() {
-        let message = format!(
-            "FwMark {mark:#x}: the routing table {mark} has routes already, the first by {}",
-            others.name(held)
-        );
-        let hint = "choose another mark, or empty the table";
-        problems.push(Problem::error(at, MARK_TABLE_IN_USE, message).with_hint(hint));
+    if quick.table == Table::Auto && added(config, quick).any(|(_, prefix)| is_default(prefix)) {
+        let held = others.held(netlink, mark)?;
+        let refused = others.refused(&held, mark, "FwMark", config, quick);
+        let refused: Vec<Problem> = refused
+            .filter(|(prefix, _)| is_default(*prefix))
+            .map(|(_, problem)| problem)
+            .collect();
+        if let (true, Some(held)) = (refused.is_empty(), held.first()) {
+            let message = format!(
+                "FwMark {mark:#x}: the routing table {mark} has routes already, the first by {}: packets go by them, too",
+                others.name(held)
+            );
+            problems.push(Problem::warning(at, MARK_TABLE_IN_USE, message));
+        }
+        problems.extend(refused);
     }
     Ok(problems)
 }
 
 fn of_table(config: &Config, quick: &Quick, others: &Others<'_>, netlink: &mut Netlink) -> Result<Vec<Problem>, Error> {
-    let severity = match quick.hooks(Stage::PreUp).next() {
-        // A command may make room.
-        Some(_) => Severity::Warning,
-        None => Severity::Error,
-    };
     let table = match desired::table(quick) {
         Ok(table) => table,
-        Err(why) => return Ok(vec![Problem::new(place(config), severity, UNKNOWN_TABLE, why)]),
+        Err(why) => return Ok(vec![Problem::new(place(config), severity(quick), UNKNOWN_TABLE, why)]),
     };
     // The main table may be as long as the Internet is wide, and never stand still; there the kernel's refusal must do.
     let Some(table) = table.filter(|table| *table != MAIN_TABLE) else {
@@ -120,24 +150,27 @@ fn of_table(config: &Config, quick: &Quick, others: &Others<'_>, netlink: &mut N
         );
         problems.push(Problem::warning(place(config), TABLE_OF_TUNNEL, message));
     }
-    let excluding = held.iter().filter(|held| held.excludes);
-    let excluding: BTreeMap<(IpAddr, u8), &Held> = excluding
-        .map(|held| ((held.destination, held.prefix_len), held))
-        .collect();
+    let refused = others.refused(&held, table, "Table", config, quick);
+    problems.extend(refused.map(|(_, problem)| problem));
+    Ok(problems)
+}
+
+/// Returns the allowed IPs that get routes, and their places.
+fn added<'a>(config: &'a Config, quick: &Quick) -> impl Iterator<Item = (Position, Prefix)> + use<'a> {
     let is_left_out = desired::left_out(quick);
     let changes = config.peers.iter().flat_map(|peer| &peer.allowed_ips.changes);
-    for change in changes.filter(|change| !change.value.remove) {
-        let prefix = change.value.prefix;
-        if let Some(held) = excluding.get(&prefix.into()).filter(|_| !is_left_out(prefix.address())) {
-            let message = format!(
-                "the routing table {table} has a route to {prefix} already, by {}",
-                others.name(held)
-            );
-            let hint = "take it away, give it a metric, or choose another Table";
-            problems.push(Problem::new(change.at, severity, ROUTE_IN_USE, message).with_hint(hint));
-        }
+    let added = changes.filter(|change| !change.value.remove);
+    added
+        .map(|change| (change.at, change.value.prefix))
+        .filter(move |(_, prefix)| !is_left_out(prefix.address()))
+}
+
+/// How bad it is what keeps a tunnel from coming up, unless a command makes room.
+fn severity(quick: &Quick) -> Severity {
+    match quick.hooks(Stage::PreUp).next() {
+        Some(_) => Severity::Warning,
+        None => Severity::Error,
     }
-    Ok(problems)
 }
 
 /// Tells whether packets without the mark of a tunnel look at a table, as `wg-quick` has it.
