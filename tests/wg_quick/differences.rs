@@ -362,6 +362,31 @@ fn of_a_tunnel_of_an_earlier_boot_nothing_is_left_to_undo() {
 }
 
 #[test]
+fn of_a_tunnel_of_a_namespace_that_is_gone_the_next_of_its_number_knows_nothing() {
+    let Some(world) = World::new() else { return };
+    let file = filled(
+        "Address = 10.9.0.2/24\nPostDown = echo down >> /run/wireguard/log\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0",
+    );
+    world.write(&file);
+    world.write_to("wg1", &file);
+    world.ok(Tool::Ours, "up wg0");
+    world.ok(Tool::Ours, "apply wg0 --confirm 5m");
+    world.kill_engine();
+    let number = "$(stat -Lc %i /proc/self/ns/net)";
+    world.sh(&format!("mv /run/adit/netns-{number} /run/adit/left"));
+    let next = |lines: &str| {
+        let line = format!("cp -r /run/adit/left /run/adit/netns-{number} && ip link set lo up\n{lines}");
+        let output = world.under(&format!("unshare --net sh -c '{line}' sh"), "");
+        assert!(output.status.success(), "{}", world.errors());
+    };
+    next("! $1 down wg0");
+    next(
+        "$1 up wg1 && wg show wg1 fwmark | grep -qx 0xca6c && $1 down wg1 && rm /run/wireguard/log && grep -qx 0 /proc/sys/net/ipv4/conf/all/src_valid_mark",
+    );
+    next("$1 up wg0 && ! $1 confirm wg0 && ! test -e /run/wireguard/log && $1 down wg0");
+}
+
+#[test]
 fn any_name_of_an_interface_is_a_tunnel_of_its_own() {
     let Some(world) = World::new() else { return };
     let names = ["wg0", "wg0.before", "wg0.json", "a=b+c.1"];

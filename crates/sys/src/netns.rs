@@ -5,12 +5,15 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::thread;
 
 use rustix::fs::fstat;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+
+use crate::errno::check;
 
 const CURRENT: &str = "/proc/thread-self/ns/net";
 
@@ -106,6 +109,28 @@ impl AsFd for Netns {
     }
 }
 
+/// Returns the number of the calling thread's namespace, which no other has had since the kernel started. That of the file (its inode) is given
+/// out again as soon as a namespace is gone.
+///
+/// # Errors
+/// `ENOPROTOOPT` before Linux 5.14; out of descriptors or memory.
+pub fn cookie() -> io::Result<u64> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let mut cookie = 0_u64;
+    let mut len = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the option writes as many bytes as `len` says, which is the size of `cookie`; both live across the call.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    })?;
+    Ok(cookie)
+}
+
 /// Runs `work` on a thread that is gone when this returns.
 fn on_own_thread<R: Send>(work: impl FnOnce() -> R + Send) -> io::Result<R> {
     thread::scope(|scope| {
@@ -120,6 +145,19 @@ mod tests {
 
     use super::*;
     use crate::testing::{private_namespace, set_up};
+
+    #[test]
+    fn the_number_of_one_that_is_gone_is_not_given_out_again() {
+        let mut cookies = vec![cookie().unwrap()];
+        for _ in 0..3 {
+            let Some(namespace) = private_namespace() else { return };
+            cookies.push(namespace.run(cookie).unwrap().unwrap());
+        }
+        assert_eq!(cookie().unwrap(), cookies[0]);
+        cookies.sort_unstable();
+        cookies.dedup();
+        assert_eq!(cookies.len(), 4);
+    }
 
     #[test]
     fn namespaces_are_apart_and_the_caller_stays_where_it_was() {

@@ -54,7 +54,7 @@ impl Pending {
 
     fn read(interface: &str) -> Result<Option<Self>, Failure> {
         let pending: Option<Self> = journal::read(&name(interface))?;
-        Ok(pending.filter(|pending| pending.before.is_of_this_boot()))
+        Ok(pending.filter(|pending| pending.before.is_of_here()))
     }
 
     pub(super) fn remove(&self) -> Outcome {

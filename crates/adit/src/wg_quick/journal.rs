@@ -3,8 +3,9 @@
 //! An item is written down before it is made; unmaking one that was not made does nothing. While a `reload` goes on, what it makes
 //! and unmakes is written down as unsure.
 //!
-//! Each network namespace has a folder: the same name is another interface there, and `/run` is often shared. In containers it may outlive the
-//! kernel, too, with which all went that a journal names: one of an earlier boot is none.
+//! Each network namespace has a folder: the same name is another interface there, and `/run` is often shared. It may outlive the namespace, whose
+//! number the kernel gives to the next one, and in containers the kernel, too, with which all went that a journal names: one of an earlier
+//! namespace or boot is none.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -17,6 +18,7 @@ use host::nft::kill_switch::Exceptions;
 use host::setup::{Change, Host, Item, changed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sys::netns;
 use zeroize::Zeroizing;
 
 use super::dns::{self, Dns};
@@ -42,6 +44,9 @@ pub(super) struct Journal {
     /// By what the kernel tells one boot from another. Earlier builds did not write it down.
     #[serde(default)]
     boot: Option<String>,
+    /// By what the kernel tells one network namespace from another, where it does. Earlier builds did not write it down.
+    #[serde(default)]
+    namespace: Option<u64>,
     /// Whether `up` came to its end.
     pub(super) complete: bool,
     /// In the order in which they were made.
@@ -76,6 +81,7 @@ impl Journal {
             interface: interface.to_owned(),
             number: background::number(),
             boot: boot(),
+            namespace: netns::cookie().ok(),
             complete: false,
             items: Vec::new(),
             unsure: Vec::new(),
@@ -90,7 +96,7 @@ impl Journal {
 
     /// Reads that of an interface; `None` if there is none.
     pub(super) fn read(interface: &str) -> Result<Option<Self>, Failure> {
-        let journal = read(interface)?.filter(Self::is_of_this_boot);
+        let journal = read(interface)?.filter(Self::is_of_here);
         if journal
             .as_ref()
             .is_some_and(|journal| journal.version != VERSION || journal.interface != interface)
@@ -100,9 +106,9 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Tells whether what it names may be there: the machine has not been started again since, as far as is known.
-    pub(super) fn is_of_this_boot(&self) -> bool {
-        self.boot.is_none() || boot().is_none_or(|boot| self.boot == Some(boot))
+    /// Tells whether what it names may be there: the machine has not been started again since, and the namespace is the same, as far as is known.
+    pub(super) fn is_of_here(&self) -> bool {
+        may_be(self.boot.as_ref(), boot().as_ref()) && may_be(self.namespace, netns::cookie().ok())
     }
 
     /// Reads that of a tunnel that is up.
@@ -422,6 +428,11 @@ pub(super) fn lock() -> Result<Lock, Failure> {
     let file = open.map_err(|error| failure("open", &path, &error))?;
     file.lock().map_err(|error| failure("lock", &path, &error))?;
     Ok(Lock(file))
+}
+
+/// Tells whether both may be the same.
+fn may_be<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    one.is_none() || other.is_none() || one == other
 }
 
 fn boot() -> Option<String> {
