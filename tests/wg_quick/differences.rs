@@ -387,6 +387,21 @@ fn of_a_tunnel_of_a_namespace_that_is_gone_the_next_of_its_number_knows_nothing(
 }
 
 #[test]
+fn an_interface_that_somebody_makes_while_commands_of_a_dead_tunnel_run_stays() {
+    let Some(world) = World::new() else { return };
+    let file = "Address = 10.9.0.2/24\nPostDown = ip link add wg0 type veth peer name w1";
+    world.write(&filled(file));
+    world.ok(Tool::Ours, "up wg0");
+    world.kill_engine();
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
+    assert!(world.errors().contains("`wg0' already exists"), "{}", world.errors());
+    assert!(world.sh("ip -d link show wg0").contains("veth"));
+    // What the command was for is over.
+    world.sh("ip link del wg0");
+    world.ok(Tool::Ours, "up wg0");
+}
+
+#[test]
 fn any_name_of_an_interface_is_a_tunnel_of_its_own() {
     let Some(world) = World::new() else { return };
     let names = ["wg0", "wg0.before", "wg0.json", "a=b+c.1"];

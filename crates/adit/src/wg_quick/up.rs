@@ -52,7 +52,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         return Ok(());
     }
     if engine::exists(interface)? {
-        return Err(Failure::new(format!("`{interface}' already exists")));
+        return Err(already_exists(interface));
     }
     // Its keeper does, or systemd, of whose tunnels nothing is left after a stop.
     let comes_back = keeper.is_some() || !keeper::is_wanted();
@@ -142,7 +142,15 @@ fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Journal)
             "`{interface}' was brought up or taken down meanwhile"
         )));
     }
+    if engine::exists(&interface)? {
+        left.forget(held)?;
+        return Err(already_exists(&interface));
+    }
     Ok((lock, left))
+}
+
+fn already_exists(interface: &str) -> Failure {
+    Failure::new(format!("`{interface}' already exists"))
 }
 
 fn taken_down(interface: &str) -> Failure {
