@@ -95,6 +95,27 @@ fn a_route_of_another_interface_in_the_table_is_found_before_anything_is_changed
 }
 
 #[test]
+fn a_table_goes_by_any_name_that_iproute2_knows() {
+    let Some(world) = World::new() else { return };
+    world.sh(
+        "mount -t tmpfs tmpfs /etc/iproute2; mkdir /etc/iproute2/rt_tables.d
+        echo '1000 not-this' > /etc/iproute2/rt_tables.d/README; echo '1001 vpn # of us' > /etc/iproute2/rt_tables.d/vpn.conf
+        printf '# 1 that\\n0x3eb hexadecimal\\n' > /etc/iproute2/rt_tables",
+    );
+    for (name, number) in [("vpn", 1001), ("hexadecimal", 1003)] {
+        world.write(&filled(&format!("Address = 10.9.0.2/24\nTable = {name}\n{PEER}")));
+        for tool in [Tool::Stock, Tool::Ours] {
+            world.ok(tool, "up wg0");
+            let routes = world.sh(&format!("ip route show table {number}"));
+            assert!(routes.contains("default dev wg0"), "{tool:?} {name}");
+            world.ok(tool, "down wg0");
+        }
+    }
+    world.write(&filled("Table = not-this"));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
+}
+
+#[test]
 fn a_table_is_shared_with_all_that_is_not_for_the_same() {
     let Some(world) = World::new() else { return };
     world.sh(

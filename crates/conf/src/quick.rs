@@ -248,12 +248,16 @@ impl Quick {
     }
 }
 
-fn table(at: Position, value: &str) -> Result<Table, Problem> {
-    let number = match value.strip_prefix("0x") {
+/// Reads the number of a routing table, decimal or as `0x…`.
+pub fn table_number(word: &str) -> Option<u32> {
+    match word.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => value.parse().ok(),
-    };
-    match (value, number) {
+        None => word.parse().ok(),
+    }
+}
+
+fn table(at: Position, value: &str) -> Result<Table, Problem> {
+    match (value, table_number(value)) {
         ("" | "auto", _) => Ok(Table::Auto),
         ("off", _) => Ok(Table::Off),
         (_, Some(0)) => Err(wrong(at, "Table", &"there is no table 0")),

@@ -1,9 +1,11 @@
 //! What shall stand around an interface, by its file.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::{fs, iter};
 
 use conf::prefix::Prefix;
-use conf::quick::{Address, KillSwitch, LEAST_MTU_OF_IPV6, Quick, Table};
+use conf::quick::{self, Address, KillSwitch, LEAST_MTU_OF_IPV6, Quick, Table};
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::Nftables;
@@ -290,21 +292,28 @@ fn table_number(name: &str) -> Option<u32> {
         "local" => return Some(255),
         _ => {}
     }
-    for path in [
-        "/etc/iproute2/rt_tables",
-        "/usr/share/iproute2/rt_tables",
-        "/usr/lib/iproute2/rt_tables",
-    ] {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        for line in text.lines() {
-            let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-            if let (Some(number), Some(known)) = (words.next(), words.next())
-                && known == name
-                && let Ok(number) = number.parse()
-            {
-                return Some(number);
-            }
-        }
-    }
-    None
+    ["/etc/iproute2", "/usr/share/iproute2", "/usr/lib/iproute2"]
+        .into_iter()
+        .flat_map(files_of_tables)
+        .find_map(|file| number_in(&fs::read_to_string(file).unwrap_or_default(), name))
+}
+
+/// Returns the files below a folder where iproute2 looks for names of tables.
+fn files_of_tables(folder: &str) -> impl Iterator<Item = PathBuf> {
+    let more = fs::read_dir(format!("{folder}/rt_tables.d"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut more: Vec<PathBuf> = more.map(|entry| entry.path()).collect();
+    more.retain(|file| file.extension().is_some_and(|extension| extension == "conf"));
+    more.sort();
+    iter::once(PathBuf::from(format!("{folder}/rt_tables"))).chain(more)
+}
+
+fn number_in(text: &str, name: &str) -> Option<u32> {
+    text.lines().find_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let (number, known) = (words.next()?, words.next()?);
+        quick::table_number(number).filter(|_| known == name)
+    })
 }
