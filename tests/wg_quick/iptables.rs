@@ -313,3 +313,19 @@ fn wrap(world: &World, what: &str, line: &str) {
         "cat > /run/wireguard/bin/iptables-{what} <<'END'\n{script}\nEND\nchmod 755 /run/wireguard/bin/iptables-{what}"
     ));
 }
+
+#[test]
+fn a_program_that_hangs_keeps_no_tunnel_from_going() {
+    let Some(world) = machine("nft") else { return };
+    world.ok(Tool::Stock, "up wg0");
+    world.sh("cd /run/wireguard/sbin; rm iptables-save; printf '#!/bin/sh\\nsleep 4321\\n' > iptables-save; chmod 755 iptables-save");
+    let down = world.under("timeout 60", "down wg0");
+    assert_eq!(down.status.code(), Some(1), "{}", world.errors());
+    let told = "iptables-save did not end within 20 s: rules of iptables with the comment";
+    assert!(world.errors().contains(told), "{}", world.errors());
+    assert_eq!(
+        world.sh("ip link show wg0 2>&1 || true"),
+        "Device \"wg0\" does not exist."
+    );
+    assert_eq!(world.sh("pgrep -f '^sleep 4321' || true"), "");
+}

@@ -4,8 +4,6 @@
 //! The programs are asked that the stock tool used: they know whether the rules are those of nf_tables or of the older tables. Where there are none
 //! there are no such rules.
 
-use std::process::{Command, Stdio};
-
 use super::journal::Journal;
 use super::{Outcome, program, say};
 
@@ -92,16 +90,8 @@ fn saved(save: &str) -> Result<String, String> {
     if program::find(save).is_none() {
         return Ok(String::new());
     }
-    let output = Command::new(save)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output();
-    match output {
-        // What is not of UTF-8 is none of the stock tool's.
-        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Ok(output) => Err(format!("{save} failed: {}", output.status)),
-        Err(error) => Err(format!("{save} cannot be run: {error}")),
-    }
+    // What is not of UTF-8 is none of the stock tool's.
+    program::output(save).map(|saved| String::from_utf8_lossy(&saved).into_owned())
 }
 
 /// Returns what the rules for an interface have for a comment.

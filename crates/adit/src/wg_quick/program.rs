@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -26,13 +26,19 @@ pub(super) fn find(program: &str) -> Option<PathBuf> {
 /// Runs a program with a text to read. One that hangs is ended with all that it started.
 pub(super) fn run(program: &str, words: &[&str], input: &str) -> Result<(), String> {
     say(format_args!("[#] {program} {}", words.join(" ")));
-    run_within(TIME, program, words, input)
+    run_within(TIME, Command::new(program).args(words), input).map(drop)
 }
 
-fn run_within(time: Duration, program: &str, words: &[&str], input: &str) -> Result<(), String> {
-    let run = || -> io::Result<Option<ExitStatus>> {
-        let mut command = Command::new(program);
-        let mut child = command.args(words).stdin(Stdio::piped()).process_group(0).spawn()?;
+/// Runs a program that reads nothing, and returns what it prints. One that hangs is ended like those of [`run`].
+pub(super) fn output(program: &str) -> Result<Vec<u8>, String> {
+    run_within(TIME, Command::new(program).stdout(Stdio::piped()), "")
+}
+
+/// Returns what is printed if the command has a pipe for it.
+fn run_within(time: Duration, command: &mut Command, input: &str) -> Result<Vec<u8>, String> {
+    let program = command.get_program().display().to_string();
+    let mut run = || -> io::Result<Option<Output>> {
+        let mut child = command.stdin(Stdio::piped()).process_group(0).spawn()?;
         let group = Pid::from_child(&child);
         let (tell, told) = mpsc::channel();
         let input = input.as_bytes().to_vec();
@@ -41,17 +47,17 @@ fn run_within(time: Duration, program: &str, words: &[&str], input: &str) -> Res
                 // Who does not read says why by its status.
                 let _ = stdin.write_all(&input);
             }
-            let _ = tell.send(child.wait());
+            let _ = tell.send(child.wait_with_output());
         });
-        if let Ok(status) = told.recv_timeout(time) {
-            return status.map(Some);
+        if let Ok(output) = told.recv_timeout(time) {
+            return output.map(Some);
         }
         kill_process_group(group, Signal::KILL)?;
         Ok(None)
     };
     match run() {
-        Ok(Some(status)) if status.success() => Ok(()),
-        Ok(Some(status)) => Err(format!("{program} failed: {status}")),
+        Ok(Some(output)) if output.status.success() => Ok(output.stdout),
+        Ok(Some(output)) => Err(format!("{program} failed: {}", output.status)),
         Ok(None) => Err(format!("{program} did not end within {} s", time.as_secs())),
         Err(error) => Err(format!("{program} cannot be run: {error}")),
     }
@@ -62,22 +68,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_reads_its_text_and_fails_by_its_status() {
+    fn a_program_reads_its_text_and_prints_or_fails_by_its_status() {
         let long = "x".repeat(1 << 20);
-        assert_eq!(
-            run_within(TIME, "sh", &["-c", "test $(wc -c) = 1048576"], &long),
-            Ok(())
-        );
-        assert!(
-            run_within(TIME, "sh", &["-c", "exit 3"], &long)
-                .unwrap_err()
-                .contains("exit status: 3")
-        );
-        assert!(
-            run_within(TIME, "/nowhere", &[], "")
-                .unwrap_err()
-                .contains("cannot be run")
-        );
+        let shell = |line| {
+            run_within(
+                TIME,
+                Command::new("sh").args(["-c", line]).stdout(Stdio::piped()),
+                &long,
+            )
+        };
+        assert_eq!(shell("wc -c"), Ok(b"1048576\n".to_vec()));
+        assert!(shell("exit 3").unwrap_err().contains("exit status: 3"));
+        let nowhere = run_within(TIME, &mut Command::new("/nowhere"), "");
+        assert!(nowhere.unwrap_err().contains("/nowhere cannot be run"));
     }
 
     #[test]
@@ -85,7 +88,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("adit-program-{}", std::process::id()));
         let pid = folder.to_string_lossy();
         let line = format!("sleep 1000 & echo $! > {pid}; cat; wait");
-        let hangs = run_within(Duration::from_millis(500), "sh", &["-c", &line], "");
+        let hangs = run_within(Duration::from_millis(500), Command::new("sh").args(["-c", &line]), "");
         assert!(hangs.unwrap_err().contains("did not end"));
         let started: i32 = std::fs::read_to_string(&folder).unwrap().trim().parse().unwrap();
         let is_there = || {
