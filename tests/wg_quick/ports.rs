@@ -58,6 +58,7 @@ const OPEN: &[&str] = &[
     "iptables -P INPUT DROP; iptables -N x; iptables -A INPUT -p udp -g x; iptables -A x -s 192.0.2.2 -j ACCEPT",
     "nft 'add chain inet mine pre { type filter hook prerouting priority -300; }; add rule inet mine pre udp dport 51820 notrack; add rule inet mine in ct state untracked accept; add rule inet mine in drop'",
     "iptables -t raw -A PREROUTING -p udp --dport 51820 -j CT --notrack; iptables -P INPUT DROP; iptables -A INPUT -m conntrack --ctstate UNTRACKED -j ACCEPT",
+    "nft 'add table inet asleep { flags dormant; }; add chain inet asleep in { type filter hook input priority 0; policy drop; }'",
     "nft 'add set inet mine few { type inet_service; limit rate 1000/second; }; add element inet mine few { 51820 }; add rule inet mine in udp dport @few accept; add rule inet mine in drop'",
 ];
 

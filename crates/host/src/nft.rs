@@ -205,8 +205,13 @@ impl Nftables {
         Input::new(self, &chains).shut_to(port, &foreign::at(NF_INET_LOCAL_IN, &chains))
     }
 
+    /// Lists the chains by which packets go: not those of tables that are dormant.
     fn chains(&mut self) -> Result<Vec<Message>, Error> {
-        self.dump(&Message::get_chains())
+        let mut tables = self.dump(&Message::get_tables())?;
+        tables.retain(foreign::is_dormant);
+        let mut chains = self.dump(&Message::get_chains())?;
+        chains.retain(|chain| !tables.iter().any(|table| foreign::is_of_table(chain, table)));
+        Ok(chains)
     }
 
     /// Lists what there is unless that is more than `most`, or fails.

@@ -7,9 +7,11 @@ use std::fmt;
 use super::kill_switch;
 use super::message::{
     Message, NF_DROP, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY,
-    NFTA_CHAIN_TABLE, NFTA_HOOK_HOOKNUM, read_nested, read_number, read_text,
+    NFTA_CHAIN_TABLE, NFTA_HOOK_HOOKNUM, NFTA_TABLE_FLAGS, NFTA_TABLE_NAME, read_nested, read_number, read_text,
 };
 use crate::Family;
+
+const NFT_TABLE_F_DORMANT: u32 = 1;
 
 /// The table of firewalld.
 const FIREWALLD: &str = "firewalld";
@@ -123,6 +125,17 @@ impl fmt::Display for ForeignChain {
 /// Returns those of all chains that are at a hook (`NF_INET_*`), tables of ours left out.
 pub(super) fn at(hook: u32, chains: &[Message]) -> Vec<ForeignChain> {
     chains.iter().filter_map(|chain| read(hook, chain, chains)).collect()
+}
+
+/// Tells whether no packets go by the chains of a table.
+pub(super) fn is_dormant(table: &Message) -> bool {
+    read_number(&table.attributes, NFTA_TABLE_FLAGS).is_some_and(|flags| flags & NFT_TABLE_F_DORMANT != 0)
+}
+
+/// Tells whether a chain is one of a table.
+pub(super) fn is_of_table(chain: &Message, table: &Message) -> bool {
+    let name = read_text(&chain.attributes, NFTA_CHAIN_TABLE);
+    chain.family == table.family && name == read_text(&table.attributes, NFTA_TABLE_NAME)
 }
 
 fn read(hook: u32, chain: &Message, all: &[Message]) -> Option<ForeignChain> {

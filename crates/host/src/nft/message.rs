@@ -29,7 +29,8 @@ pub(super) const NFPROTO_INET: u8 = 1;
 pub(super) const NFPROTO_IPV4: u8 = 2;
 pub(super) const NFPROTO_IPV6: u8 = 10;
 
-const NFTA_TABLE_NAME: u16 = 1;
+pub(super) const NFTA_TABLE_NAME: u16 = 1;
+pub(super) const NFTA_TABLE_FLAGS: u16 = 2;
 
 pub(super) const NFTA_CHAIN_TABLE: u16 = 1;
 pub(super) const NFTA_CHAIN_NAME: u16 = 3;
@@ -91,6 +92,11 @@ impl Message {
     /// Asks for a table.
     pub(super) fn get_table(family: Family, name: &TableName) -> Self {
         Self::of_table(NFT_MSG_GETTABLE, family, name)
+    }
+
+    /// Asks for the tables of all families.
+    pub(super) fn get_tables() -> Self {
+        Self::of_family(NFT_MSG_GETTABLE, NFPROTO_UNSPEC, Vec::new())
     }
 
     /// Asks for the chains of all families.
