@@ -1,14 +1,10 @@
 //! Whether a table of the kernel is what it would be made: somebody may have flushed a chain, or put a rule into it.
 
-use netlink_packet_core::{DecodeError, DefaultNla, NLA_F_NESTED, NLM_F_ACK, Nla as _, NlasIterator, Parseable as _};
-use rustix::io::Errno;
+use netlink_packet_core::{DecodeError, DefaultNla, NLA_F_NESTED, Nla as _, NlasIterator, Parseable as _};
 
-use super::message::{Message, NFTA_CHAIN_NAME, NFTA_CHAIN_TABLE, read_number, read_text};
-use super::{Nftables, Table, title};
+use super::message::{Message, NFTA_CHAIN_NAME, read_text};
+use super::{Nftables, Table, foreign};
 use crate::netlink::Error;
-
-const NFTA_TABLE_FLAGS: u16 = 2;
-const NFT_TABLE_F_DORMANT: u32 = 1;
 
 impl Nftables {
     /// Tells whether a table is there and at work, with these chains and rules and no others.
@@ -17,30 +13,18 @@ impl Nftables {
     ///
     /// `EPERM`; `EINVAL` without nf_tables; `Interrupted` when the rules never stop changing.
     pub fn has(&mut self, table: &Table) -> Result<bool, Error> {
-        let query = (Message::get_table(table.family, &table.name), NLM_F_ACK);
-        let action = format!("look for the nftables table {}", title(table.family, &table.name));
-        let live = match self.0.exchange([query], &action, Some) {
-            Err(error) if error.is(Errno::NOENT) => return Ok(false),
-            live => live?,
-        };
-        let flags = |message: &Message| read_number(&message.attributes, NFTA_TABLE_FLAGS).unwrap_or(0);
-        if live.iter().any(|message| flags(message) & NFT_TABLE_F_DORMANT != 0) {
-            return Ok(false);
-        }
         let mut chains = self.chains()?;
-        let family = Message::new_table(table).family;
-        let text = |chain: &Message, kind| read_text(&chain.attributes, kind);
-        let is_here = |chain: &Message| text(chain, NFTA_CHAIN_TABLE).as_deref() == Some(table.name.as_str());
-        chains.retain(|chain| chain.family == family && is_here(chain));
+        let made = Message::new_table(table);
+        chains.retain(|chain| foreign::is_of_table(chain, &made));
         if chains.len() != table.chains.len() {
             return Ok(false);
         }
         for chain in &table.chains {
-            let is_same = |live: &&Message| text(live, NFTA_CHAIN_NAME).as_deref() == Some(chain.name);
+            let is_same = |live: &&Message| read_text(&live.attributes, NFTA_CHAIN_NAME).as_deref() == Some(chain.name);
             let Some(live) = chains.iter().find(is_same) else {
                 return Ok(false);
             };
-            let rules = self.dump(&Message::get_rules(family, table.name.as_str(), chain.name))?;
+            let rules = self.dump(&Message::get_rules(made.family, table.name.as_str(), chain.name))?;
             let wanted = chain.rules.iter().map(|rule| Message::new_rule(table, chain, rule));
             let is_as_made = is_in(&Message::new_chain(table, chain).attributes, &live.attributes)
                 && rules.len() == chain.rules.len()
