@@ -189,10 +189,11 @@ fn a_plan_of_a_tunnel_that_is_not_up_is_what_up_does_and_does_nothing() {
         world.errors()
     );
     world.ok(Tool::Ours, "down wg0");
-    world.sh("ip route add 10.77.0.0/16 dev v0 table 77");
+    world.write(&filled(&text.replace("PreUp = echo up\n", "")));
+    world.sh("ip route add blackhole default table 77");
     assert_eq!(plan("wg0"), "");
     assert!(
-        world.errors().contains("FwMark 0x4d: the routing table"),
+        world.errors().contains("error: the routing table 77 has a route"),
         "{}",
         world.errors()
     );
