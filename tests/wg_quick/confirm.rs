@@ -172,3 +172,24 @@ fn who_waits_is_not_missed_if_it_is_killed() {
     world.becomes("", pending);
     world.ok(Tool::Ours, "reload wg0");
 }
+
+#[test]
+fn a_change_that_has_no_room_to_begin_waits_for_nobody() {
+    let Some(world) = World::new() else { return };
+    let file = |allowed: &str| {
+        filled(&format!(
+            "Address = 10.9.0.2/24\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = {allowed}"
+        ))
+    };
+    world.write(&file("10.1.0.0/16"));
+    world.ok(Tool::Ours, "up wg0");
+    let before = world.state();
+    let many: Vec<String> = (0..=255).map(|n| format!("10.2.{n}.0/24")).collect();
+    world.write(&file(&many.join(", ")));
+    world.sh("mount -o remount,size=20k /run/adit");
+    assert_eq!(world.run(Tool::Ours, "apply wg0 --confirm 5m").status.code(), Some(1));
+    assert!(world.errors().contains("No space left on device"), "{}", world.errors());
+    assert_eq!(world.state(), before);
+    world.sh("mount -o remount,size=10m /run/adit");
+    world.ok(Tool::Ours, "reload wg0");
+}

@@ -119,7 +119,12 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
     let pending = confirm
         .map(|time| Pending::begin(plan.journal.clone(), &plan.live, time))
         .transpose()?;
-    let mut announced = plan.journal.announce(&plan.changes)?;
+    let announced = plan.journal.announce(&plan.changes);
+    if let (Err(_), Some(pending)) = (&announced, &pending) {
+        // Nothing was changed.
+        pending.remove()?;
+    }
+    let mut announced = announced?;
     if let Err(failure) = plan.apply(&mut announced) {
         say(format_args!("wg-quick: {}; going back", failure.message));
         let back = go_back(&announced, plan.journal, &plan.live);
