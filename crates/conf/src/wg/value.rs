@@ -13,9 +13,41 @@ use crate::prefix::{ParsePrefixError, Prefix};
 use crate::uapi::AllowedIpChange;
 
 /// Why a text is no such value, in a line for people.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ValueError(String);
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}{}", .text.as_ref().map(|text| format!(": `{text}'")).unwrap_or_default())]
+pub struct ValueError {
+    why: &'static str,
+    text: Option<String>,
+}
+
+impl ValueError {
+    const fn new(why: &'static str) -> Self {
+        Self { why, text: None }
+    }
+
+    fn of(why: &'static str, text: &str) -> Self {
+        let text = Some(text.to_owned());
+        Self { why, text }
+    }
+
+    /// Returns the same for a word of a file, of which the text is a part: without that, unless the word [may be shown](may_be_shown).
+    pub(super) fn of_file(self, word: &str) -> Self {
+        let text = self.text.filter(|_| may_be_shown(word));
+        Self { text, ..self }
+    }
+}
+
+/// The text may be a key.
+impl fmt::Debug for ValueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ValueError({})", self.why)
+    }
+}
+
+/// Tells whether a text from a file is so short that it is no key, and writes nothing to a terminal but itself.
+pub(super) fn may_be_shown(text: &str) -> bool {
+    text.len() < 32 && !text.contains(char::is_control)
+}
 
 /// Allowed IPs of a peer, as changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +99,7 @@ pub struct Endpoint {
 /// The text is not repeated: it may be a private key in the wrong place.
 pub fn public_key(text: &str) -> Result<PublicKey, ValueError> {
     let key = key_text::parse_base64(text.as_bytes());
-    let error = || ValueError("Key is not the correct length or format".to_owned());
+    let error = || ValueError::new("Key is not the correct length or format");
     key.map(|key| PublicKey::from_bytes(*key)).ok_or_else(error)
 }
 
@@ -84,7 +116,7 @@ pub fn fwmark(text: &str) -> Result<u32, ValueError> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(0);
     }
-    number().ok_or_else(|| ValueError(format!("Fwmark is neither 0/off nor 0-0xffffffff: `{text}'")))
+    number().ok_or_else(|| ValueError::of("Fwmark is neither 0/off nor 0-0xffffffff", text))
 }
 
 /// Reads `off` or a number of seconds.
@@ -95,11 +127,7 @@ pub fn persistent_keepalive(text: &str) -> Result<u16, ValueError> {
     if text.eq_ignore_ascii_case("off") {
         return Ok(0);
     }
-    let error = || {
-        ValueError(format!(
-            "Persistent keepalive interval is neither 0/off nor 1-65535: `{text}'"
-        ))
-    };
+    let error = || ValueError::of("Persistent keepalive interval is neither 0/off nor 1-65535", text);
     decimal(text).ok_or_else(error)
 }
 
@@ -109,9 +137,9 @@ pub fn persistent_keepalive(text: &str) -> Result<u16, ValueError> {
 /// Quotes the text.
 pub fn port(text: &str) -> Result<u16, ValueError> {
     if text.is_empty() {
-        return Err(ValueError("Unable to parse empty port".to_owned()));
+        return Err(ValueError::new("Unable to parse empty port"));
     }
-    let error = || ValueError(format!("Port is not a number from 0 to 65535: `{text}'"));
+    let error = || ValueError::of("Port is not a number from 0 to 65535", text);
     decimal(text).ok_or_else(error)
 }
 
@@ -122,10 +150,10 @@ impl Endpoint {
     /// Quotes the text.
     pub fn parse(text: &str) -> Result<Self, ValueError> {
         if text.is_empty() {
-            return Err(ValueError("Unable to parse empty endpoint".to_owned()));
+            return Err(ValueError::new("Unable to parse empty endpoint"));
         }
-        let no_port = || ValueError(format!("Unable to find port of endpoint: `{text}'"));
-        let no_bracket = || ValueError(format!("Unable to find matching brace of endpoint: `{text}'"));
+        let no_port = || ValueError::of("Unable to find port of endpoint", text);
+        let no_bracket = || ValueError::of("Unable to find matching brace of endpoint", text);
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, rest) = rest.split_once(']').ok_or_else(no_bracket)?;
@@ -203,7 +231,7 @@ pub fn allowed_ip(text: &str) -> Result<AllowedIp, ValueError> {
     };
     let (address, network) = Prefix::parse(prefix).map_err(|error| match error {
         ParsePrefixError::Address => not_an_address(prefix),
-        ParsePrefixError::Length { .. } => ValueError(format!("AllowedIP is not in the correct format: `{prefix}'")),
+        ParsePrefixError::Length { .. } => ValueError::of("AllowedIP is not in the correct format", prefix),
     })?;
     Ok(AllowedIp {
         sign,
@@ -214,7 +242,7 @@ pub fn allowed_ip(text: &str) -> Result<AllowedIp, ValueError> {
 
 fn not_an_address(text: &str) -> ValueError {
     let address = text.split_once('/').map_or(text, |(address, _)| address);
-    ValueError(format!("Unable to parse IP address: `{address}'"))
+    ValueError::of("Unable to parse IP address", address)
 }
 
 /// Reads decimal digits and nothing else.

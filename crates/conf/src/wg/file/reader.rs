@@ -222,13 +222,14 @@ fn peer(draft: &mut Draft, key: PeerKey, entry: &Entry<'_>, problems: &mut Vec<P
         }
         PeerKey::AllowedIps | PeerKey::ExcludedIps => {
             for element in entry.value.elements() {
-                match value::allowed_ip(&element.text()) {
+                let text = element.text();
+                match value::allowed_ip(&text) {
                     Ok(ip) if ip.has_host_part => {
                         problems.push(host_part(element, &ip));
                         draft.allowed_ip(key, element.at, &ip)?;
                     }
                     Ok(ip) => draft.allowed_ip(key, element.at, &ip)?,
-                    Err(error) => problems.push(entry.wrong_at(element.at, error)),
+                    Err(error) => problems.push(entry.wrong_at(element.at, error.of_file(&text))),
                 }
             }
             draft.allowed_ips.named |= key == PeerKey::AllowedIps;
@@ -251,7 +252,8 @@ struct Entry<'a> {
 
 impl Entry<'_> {
     fn read<T>(&self, parse: impl FnOnce(&str) -> Result<T, ValueError>) -> Result<At<T>, Problem> {
-        let value = parse(&self.value.text()).map_err(|error| self.wrong(error))?;
+        let text = self.value.text();
+        let value = parse(&text).map_err(|error| self.wrong(error.of_file(&text)))?;
         Ok(At {
             at: self.value.at,
             value,
@@ -290,9 +292,9 @@ fn unknown_key(word: Word<'_>, text: &Zeroizing<String>) -> Problem {
     }
 }
 
-/// A word from the file to be shown, unless it is so long that it may be a key.
+/// A word from the file, if it may be shown.
 fn quoted(word: &str) -> String {
-    if word.len() < 32 && !word.contains(char::is_control) {
+    if value::may_be_shown(word) {
         format!("`{word}'")
     } else {
         "of that name".to_owned()

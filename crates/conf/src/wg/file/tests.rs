@@ -182,6 +182,25 @@ fn all_problems_are_found_at_once_each_with_its_place() {
 }
 
 #[test]
+fn no_problem_repeats_what_may_be_a_key_or_moves_the_cursor() {
+    let peer = ["AllowedIPs", "Endpoint", "PersistentKeepalive"];
+    for key in ["ListenPort", "FwMark"].iter().chain(&peer) {
+        let section = if peer.contains(key) { "[Peer]" } else { "[Interface]" };
+        // A slash may be anywhere in a key.
+        for value in [A, "PgGgX3/sNEBMW4feRgMaJoRiW1+lxRRGTkLPWWUc1ab=", "\u{1b}[2J"] {
+            let reading = read(&format!("{section}\n{key} = {value}\n"));
+            let told = reading
+                .problems
+                .iter()
+                .map(ToString::to_string)
+                .find(|told| told.contains(key));
+            let told = told.unwrap();
+            assert!(!told.contains(&value[..4]), "{told}");
+        }
+    }
+}
+
+#[test]
 fn problems_say_what_is_wrong_and_what_to_do() {
     let text = |file: &str| {
         read(file)
