@@ -2,6 +2,8 @@
 
 #[path = "kernel_quick/kills.rs"]
 mod kills;
+#[path = "kernel_quick/proof.rs"]
+mod proof;
 
 use std::time::Duration;
 
@@ -44,12 +46,13 @@ fn beside_an_engine(programs: &[&str], parameters: &str, check: fn(&Peers<'_>) -
 
 /// The guest, and an engine that knows it.
 struct Peers<'a> {
+    side: &'a Side,
     guest: &'a Guest,
     server_key: String,
 }
 
 impl<'a> Peers<'a> {
-    fn new(side: &Side, guest: &'a Guest) -> Result<Self> {
+    fn new(side: &'a Side, guest: &'a Guest) -> Result<Self> {
         guest.sh("ip link del wg0; wg genkey > /tmp/key")?;
         side.sh("umask 077; wg genkey > /run/wireguard/key")?;
         let guest_key = guest.sh("wg pubkey < /tmp/key")?;
@@ -59,7 +62,11 @@ impl<'a> Peers<'a> {
             guest_key.trim()
         ))?;
         let server_key = side.sh("wg pubkey < /run/wireguard/key")?.trim().to_owned();
-        Ok(Self { guest, server_key })
+        Ok(Self {
+            side,
+            guest,
+            server_key,
+        })
     }
 
     /// Writes the file of the guest, with some lines about the interface.

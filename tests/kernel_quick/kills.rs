@@ -30,7 +30,7 @@ const FILES: [&str; 2] = [
 ];
 
 #[test]
-fn what_is_killed_at_any_step_beside_the_kernel_is_undone_or_made_up_for() {
+fn what_is_killed_on_its_way_beside_the_kernel_is_undone_or_made_up_for() {
     let adit = needs::adit();
     let adit = adit.to_string_lossy();
     let programs = [&Guest::NEEDS[..], &PROGRAMS, &[&*adit]].concat();

@@ -102,7 +102,12 @@ impl File {
             say(format_args!("{}:{problem}", self.path.display()));
         }
         desired::check_ipv6(&config, &quick)?;
-        let collisions = collisions::find(&config, &quick, Some(&self.interface))?;
+        let collisions = collisions::find(&config, &quick, Some(&self.interface)).unwrap_or_else(|error| {
+            say(format_args!(
+                "Warning: what else uses routes and marks of it is not known: {error}"
+            ));
+            Vec::new()
+        });
         for problem in &collisions {
             say(format_args!("{}:{problem}", self.path.display()));
         }

@@ -128,7 +128,8 @@ pub(super) fn reload(file: &File, confirm: Option<Duration>) -> Outcome {
     if let Err(failure) = plan.apply(&mut announced) {
         say(format_args!("wg-quick: {}; going back", failure.message));
         let back = go_back(&announced, plan.journal, &plan.live);
-        if let Some(pending) = pending {
+        // Else what waits tries again.
+        if let Some(pending) = pending.filter(|_| back.is_ok()) {
             pending.remove()?;
         }
         return back.and(Err(failure));
