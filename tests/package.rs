@@ -1,6 +1,9 @@
 //! The package that `cargo xtask package` made, on two Debian machines with systemd: docs/deployment.md, command by command, in
 //! place of the stock tools.
 
+#[path = "package/boot.rs"]
+mod boot;
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -11,26 +14,32 @@ use e2e::{Lab, Node, Result, command, needs};
 const UNIT: &str = "wg-quick@wg0";
 
 /// What the machines have beside Debian's smallest system; the package is to take the place of the stock tools.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "dbus",
     "iproute2",
     "iptables",
     "iputils-ping",
+    "nftables",
     "systemd-resolved",
     "wireguard-tools",
 ];
 
 #[test]
-fn the_deployment_guide_holds_word_for_word() {
+fn the_deployment_guide_holds_word_for_word_and_a_tunnel_needs_no_network_to_come_up() {
     let Some(package) = package() else { return };
     let system = match System::new(&PACKAGES) {
         Ok(system) => system,
         Err(error) => return skip(&format!("a Debian system, which takes the network: {error}")),
     };
     system.add(&package).unwrap();
+    the_guide_holds_word_for_word(&system);
+    boot::needs_no_network(&system);
+}
+
+fn the_guide_holds_word_for_word(system: &System) {
     let lab = Lab::new().unwrap();
-    let server = Debian::boot(&lab.left, &system).unwrap();
-    let client = Debian::boot(&lab.right, &system).unwrap();
+    let server = Debian::boot(&lab.left, system).unwrap();
+    let client = Debian::boot(&lab.right, system).unwrap();
     let machines = Machines { server, client };
 
     let guide = std::fs::read_to_string(needs::workspace().join("docs/deployment.md")).unwrap();

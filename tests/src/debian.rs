@@ -50,6 +50,16 @@ impl System {
         let copied = fs::copy(file, &target).map(drop);
         copied.map_err(|error| format!("{} to {}: {error}", file.display(), target.display()))
     }
+
+    /// Runs a line of shell as root of the system, before any machine boots it; a failing command ends it.
+    ///
+    /// # Errors
+    /// When the line exits with anything but 0.
+    pub fn sh(&self, line: &str) -> Result<()> {
+        let mut enter = Command::new("chroot");
+        enter.arg(&self.root).args(CLEAN).args(["sh", "-ec", line]);
+        command::output(&mut enter).map(drop)
+    }
 }
 
 impl Drop for System {
@@ -89,6 +99,14 @@ exec env -i container=e2e PATH=/usr/sbin:/usr/bin:/sbin:/bin setpriv \
     /lib/systemd/systemd --unit=multi-user.target' sh "$2"
 "#;
 
+/// Runs a command with the environment of root on such a machine.
+const CLEAN: [&str; 4] = [
+    "env",
+    "-i",
+    "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+    "DEBIAN_FRONTEND=noninteractive",
+];
+
 /// A machine that runs; dropping it ends all that runs on it.
 #[derive(Debug)]
 pub struct Debian {
@@ -102,15 +120,7 @@ impl Debian {
     /// # Errors
     /// When systemd is not done within 60 s.
     pub fn boot(side: &Side, system: &System) -> Result<Debian> {
-        let group = groups()?.join(format!("adit-e2e.{}", side.pid()));
-        fs::create_dir(&group).map_err(|error| format!("{}: {error}", group.display()))?;
-        let mut boot = side.command("sh");
-        boot.args(["-c", BOOT, "sh"])
-            .args([&group, &system.root])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        let holder = boot.spawn().map_err(|error| format!("unshare: {error}"))?;
-        let machine = Debian { holder, group };
+        let machine = Self::start(side, system)?;
         command::until(Duration::from_secs(60), || {
             // What a container cannot do fails and is no concern of ours: all that matters is that systemd is done.
             match machine.sh("systemctl is-system-running || true")?.trim() {
@@ -119,6 +129,35 @@ impl Debian {
             }
         })?;
         Ok(machine)
+    }
+
+    /// The same, without waiting for systemd.
+    ///
+    /// # Errors
+    /// When its namespaces cannot be made.
+    pub fn start(side: &Side, system: &System) -> Result<Debian> {
+        let group = groups()?.join(format!("adit-e2e.{}", side.pid()));
+        fs::create_dir(&group).map_err(|error| format!("{}: {error}", group.display()))?;
+        let mut boot = side.command("sh");
+        boot.args(["-c", BOOT, "sh"])
+            .args([&group, &system.root])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let holder = boot.spawn().map_err(|error| format!("unshare: {error}"))?;
+        Ok(Debian { holder, group })
+    }
+
+    /// Shuts the machine down; its network stays.
+    ///
+    /// # Errors
+    /// When it is not down within 60 s.
+    pub fn shut_down(mut self) -> Result<()> {
+        // The shell ends with the machine, at the latest.
+        let told = self.sh("systemctl poweroff");
+        command::until(Duration::from_secs(60), || match self.holder.try_wait() {
+            Ok(Some(_)) => Ok(()),
+            state => Err(format!("the machine is not down: {state:?}, {told:?}")),
+        })
     }
 
     /// The process ids in the cgroup of a unit, as the machine counts them.
@@ -151,12 +190,7 @@ impl Node for Debian {
         let mut enter = Command::new("nsenter");
         enter
             .args(["--all", "--target", &self.first_process()?])
-            .args([
-                "env",
-                "-i",
-                "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-                "DEBIAN_FRONTEND=noninteractive",
-            ])
+            .args(CLEAN)
             .args(["setpriv", "--pdeathsig", "KILL", "--", "sh", "-ec", line]);
         command::output(&mut enter)
     }

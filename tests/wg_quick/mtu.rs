@@ -111,3 +111,30 @@ fn one_that_is_computed_follows_the_names_that_are_known_later() {
     assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
     world.ok(Tool::Ours, "down wg0");
 }
+
+#[test]
+fn one_that_is_a_guess_follows_the_network_that_comes_later() {
+    let Some(world) = World::new() else { return };
+    let waiting = |world: &World| world.running("wg-quick resolve").len().to_string();
+    world.write(&filled(&format!("Address = 10.9.0.2/24\n{PEER}")));
+    world.sh("ip route flush table main; ip -6 route flush table main; ip addr flush dev v0; ip link set v0 mtu 1400");
+    world.ok(Tool::Ours, "up wg0");
+    assert_eq!(
+        (world.mtu_and_ipv6().as_str(), waiting(&world).as_str()),
+        ("mtu 1420", "1")
+    );
+    world.sh("ip addr add 192.0.2.2/24 dev v0; ip route add default via 192.0.2.1");
+    world.becomes("mtu 1320", World::mtu_and_ipv6);
+    world.becomes("0", waiting);
+    world.ok(Tool::Ours, "down wg0");
+    // Nobody waits for a way out of a network that has none.
+    world.sh("ip route del default");
+    let server = PEER.replace("Endpoint = 192.0.2.77:5\n", "");
+    world.write(&filled(&format!("Address = 10.9.0.2/24\n{server}")));
+    world.ok(Tool::Ours, "up wg0");
+    assert_eq!(
+        (world.mtu_and_ipv6().as_str(), waiting(&world).as_str()),
+        ("mtu 1420", "0")
+    );
+    world.ok(Tool::Ours, "down wg0");
+}

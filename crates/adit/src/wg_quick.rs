@@ -27,6 +27,7 @@ mod save;
 mod signals;
 mod stock;
 mod strip;
+mod systemd;
 mod tables;
 mod temporary;
 mod up;
@@ -124,7 +125,8 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
         [Some("adopt"), Some(what)] => file::find(what).and_then(|file| adopt::adopt(&file)),
         [Some("release"), Some(what)] => file::find(what).and_then(|file| adopt::release(&file.interface)),
         [Some("revert"), Some(interface), Some(id)] => confirm::revert(interface, id),
-        // Not for people: for the unit, and see `keeper` and `names`.
+        // Not for people: for the units, and see `keeper` and `names`.
+        [Some("before-network"), Some(what)] => file::find(what).and_then(|file| up::close_early(&file)),
         [Some("after-stop"), Some(what)] => file::find(what).and_then(|file| down::after_stop(&file)),
         [Some("resolve"), Some(what)] => file::find(what).and_then(|file| names::set_when_known(&file)),
         [Some("keep"), ..] => keeper::keep(arguments.get(1..).unwrap_or_default()),

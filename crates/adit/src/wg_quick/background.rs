@@ -5,9 +5,10 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sys::daemon;
+use sys::notify::{Event, Notify};
+use sys::{daemon, poll};
 
 /// Starts `wg-quick` with words. It holds no terminal, folder or file of who starts it.
 pub(super) fn start(words: impl IntoIterator<Item = impl AsRef<OsStr>>, stdin: Stdio) -> io::Result<()> {
@@ -32,6 +33,32 @@ impl Patience {
     pub(super) fn wait(&mut self) {
         thread::sleep(self.0);
         self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
+
+    /// Waits, but begins anew when the machine gets an address: it may have a network then, and routes and name servers follow.
+    pub(super) fn wait_for_address(&mut self, news: &mut Notify) {
+        let until = Instant::now() + self.0;
+        let mut is_there = false;
+        while !is_there {
+            let left = until.saturating_duration_since(Instant::now());
+            if !poll::readable(news.fd(), left).is_ok_and(|is_readable| is_readable) {
+                thread::sleep(until.saturating_duration_since(Instant::now()));
+                self.0 = (self.0 * 2).min(Self::LONGEST);
+                return;
+            }
+            let read = news.read(|event| is_there |= is_address(&event));
+            is_there |= read.is_err();
+        }
+        *self = Self::new();
+        self.wait();
+    }
+}
+
+fn is_address(news: &Event) -> bool {
+    match news {
+        Event::Address(change) => !change.deleted,
+        Event::Lost => true,
+        Event::Link(_) | Event::Route(_) => false,
     }
 }
 

@@ -6,6 +6,7 @@ use std::{fs, iter};
 
 use conf::prefix::Prefix;
 use conf::quick::{self, Address, KillSwitch, LEAST_MTU_OF_IPV6, Quick, Table};
+use conf::uapi::DeviceStatus;
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::Nftables;
@@ -82,6 +83,12 @@ pub(super) fn mtu(
         return Ok(Item::Mtu(LEAST_MTU_OF_IPV6));
     }
     Ok(Item::Mtu(mtu))
+}
+
+/// Tells whether the MTU is a guess, because the machine has no network yet.
+pub(super) fn is_mtu_a_guess(quick: &Quick, netlink: &mut Netlink, status: &DeviceStatus) -> Result<bool, Failure> {
+    let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
+    Ok(quick.mtu.is_none() && mtu::is_guess(netlink, endpoints, status.fwmark)?)
 }
 
 /// The kill switch, if the file wants one, for an interface that has a mark or else gets the one that this returns. While names are

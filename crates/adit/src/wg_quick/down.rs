@@ -1,7 +1,5 @@
 //! `wg-quick down`, and the way back of an `up` that failed.
 
-use std::process::{Command, Stdio};
-
 use host::nft::kill_switch::Exceptions;
 use host::setup::{Host, Item};
 use host::{Error, Netlink, link};
@@ -10,26 +8,16 @@ use rustix::io::Errno;
 use super::engine;
 use super::file::File;
 use super::journal::{self, Journal, Lock};
-use super::{Failure, Outcome, confirm, hooks, iptables, save, say, signals, stock};
+use super::{Failure, Outcome, confirm, hooks, iptables, save, say, signals, stock, systemd};
 
 /// Takes down what systemd has not: it runs no command to stop a unit that is about to start, or to reload. After a crash all stays for
 /// the next start.
 pub(super) fn after_stop(file: &File) -> Outcome {
     let is_stopped = std::env::var("SERVICE_RESULT").is_ok_and(|result| result == "success");
     match Journal::read(&file.interface)? {
-        Some(_) if is_stopped && !is_shutting_down() => run(file),
+        Some(_) if is_stopped && !systemd::is_shutting_down() => run(file),
         _ => Ok(()),
     }
-}
-
-/// Tells whether the machine is about to go down, as systemd says.
-fn is_shutting_down() -> bool {
-    let asked = Command::new("systemctl")
-        .arg("is-system-running")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output();
-    asked.is_ok_and(|answer| answer.stdout.trim_ascii() == b"stopping")
 }
 
 pub(super) fn run(file: &File) -> Outcome {
@@ -48,7 +36,7 @@ pub(super) fn run(file: &File) -> Outcome {
     // One of a tunnel that the stock tool made is not there yet.
     warn(journal.write());
     // Other programs may send until the very end.
-    let held = journal.kill_switch().filter(|_| is_shutting_down());
+    let held = journal.kill_switch().filter(|_| systemd::is_shutting_down());
     undo(&mut journal, held, &lock)?;
     confirm::forget(interface)?;
     // Its engine may have been killed just before.

@@ -4,7 +4,6 @@
 //! as it does when its interface is removed, says so there first; then the keeper ends, too. The journal names the keeper: one that is
 //! not named there any more, as after `down`, `release` or another `up`, does nothing.
 
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::OwnedFd;
@@ -14,11 +13,6 @@ use std::process::{Command, Stdio};
 use super::background::Patience;
 use super::file::File;
 use super::{Failure, Outcome, background};
-
-/// Tells whether nobody else looks after the engine: systemd does where it waits for the tunnel to be up.
-pub(super) fn is_wanted() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_none()
-}
 
 /// Starts the keeper of that number, which has an end of the engine's pipe. `backend` is a word that comes before what the file says.
 pub(super) fn start(file: &File, backend: Option<&str>, number: u128, engine: PipeReader) -> Outcome {

@@ -1,8 +1,9 @@
 //! The largest packet of a tunnel whose file names none: that of the way to the peers, less what WireGuard adds.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use host::{Netlink, link, route};
+use host::route::Route;
+use host::{Netlink, link, route, wireguard};
 
 use super::Failure;
 
@@ -17,6 +18,44 @@ pub(super) fn automatic(
     endpoints: impl Iterator<Item = SocketAddr>,
     mark: u32,
 ) -> Result<u32, Failure> {
+    let smallest = of_ways(netlink, endpoints, mark)?;
+    Ok(smallest.unwrap_or(ETHERNET).saturating_sub(OVERHEAD).max(576))
+}
+
+/// Tells whether that is a guess which a network that comes may prove wrong: there is none yet.
+pub(super) fn is_guess(
+    netlink: &mut Netlink,
+    endpoints: impl Iterator<Item = SocketAddr>,
+    mark: u32,
+) -> Result<bool, Failure> {
+    Ok(of_ways(netlink, endpoints, mark)?.is_none() && !has_network(netlink)?)
+}
+
+/// Tells whether a route leads elsewhere than into a tunnel.
+fn has_network(netlink: &mut Netlink) -> Result<bool, Failure> {
+    let tunnels = wireguard::interfaces().unwrap_or_default();
+    let tunnels: Vec<u32> = tunnels
+        .iter()
+        .filter_map(|name| link::index(netlink, name).ok())
+        .collect();
+    let leads_out = |route: &Route| !tunnels.contains(&route.link) && !is_link_local(route.destination);
+    Ok(route::list_table(netlink, route::MAIN_TABLE)?.iter().any(leads_out))
+}
+
+/// Each link has such an address, whatever is at its other end.
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+/// The largest packet on the ways to these endpoints, else by default routes, if there is any of them.
+fn of_ways(
+    netlink: &mut Netlink,
+    endpoints: impl Iterator<Item = SocketAddr>,
+    mark: u32,
+) -> Result<Option<u32>, Failure> {
     let mut smallest = None;
     for endpoint in endpoints {
         // No way to one peer says nothing about the others.
@@ -31,7 +70,7 @@ pub(super) fn automatic(
             smallest = lesser(smallest, of_path(netlink, route.link, None)?);
         }
     }
-    Ok(smallest.unwrap_or(ETHERNET).saturating_sub(OVERHEAD).max(576))
+    Ok(smallest)
 }
 
 fn of_path(netlink: &mut Netlink, link: u32, mtu: Option<u32>) -> Result<u32, Failure> {

@@ -14,6 +14,7 @@ use conf::wg::file::{Config, Peer};
 use conf::wg::value::Endpoint;
 use host::setup::{Host, Item};
 use host::wireguard;
+use sys::notify::{Notify, Topics};
 
 use super::background::Patience;
 use super::file::File;
@@ -55,18 +56,28 @@ pub(super) fn known(names: &BTreeSet<Endpoint>, time: Duration) -> Vec<(Endpoint
 
 /// Starts a program that asks on until all names are known.
 pub(super) fn look_up_in_background(file: &File) -> Outcome {
-    let started = background::start(["resolve".as_ref(), file.absolute()?.as_os_str()], Stdio::null());
-    started.map_err(|error| Failure::new(format!("cannot look up names in the background: {error}")))?;
+    go_on_in_background(file)?;
     say("Peers whose names are not known yet get their endpoints in the background");
     Ok(())
 }
 
-/// Gives peers that have no endpoint the one that the file names, as soon as it is known, and the interface an MTU for the way there; then a
-/// kill switch lets no more questions pass. Ends with the interface.
+/// Starts a program that waits for all that a machine without a network does not know yet.
+pub(super) fn go_on_in_background(file: &File) -> Outcome {
+    let started = background::start(["resolve".as_ref(), file.absolute()?.as_os_str()], Stdio::null());
+    started.map_err(|error| Failure::new(format!("cannot look up names in the background: {error}")))
+}
+
+/// Gives peers that have no endpoint the one that the file names, as soon as it is known; then a kill switch lets no more questions pass. The
+/// interface gets an MTU for the way there. Ends with the interface.
 pub(super) fn set_when_known(file: &File) -> Outcome {
     let mut patience = Patience::new();
+    let news = Notify::new(Topics {
+        addresses: true,
+        ..Topics::default()
+    });
+    let mut news = news.map_err(|error| Failure::new(format!("cannot listen to the kernel: {error}")))?;
     loop {
-        patience.wait();
+        patience.wait_for_address(&mut news);
         let device = wireguard::open(&file.interface).and_then(|mut device| device.status());
         let Ok(status) = device else { return Ok(()) };
         // Somebody may be writing the file.
@@ -74,10 +85,10 @@ pub(super) fn set_when_known(file: &File) -> Outcome {
         let Ok((config, quick)) = file.understand(&text) else {
             continue;
         };
-        let all_are_known = set_known(file, &config, &status);
+        let all_are_known = set_known(file, &config, &status) && close_kill_switch(&file.interface)?;
         // Without it large packets are lost, but nothing else.
         let fits = fit_mtu(&file.interface, &text, &quick).unwrap_or(true);
-        if all_are_known && fits && close_kill_switch(&file.interface)? {
+        if all_are_known && fits {
             return Ok(());
         }
     }
@@ -98,9 +109,12 @@ fn fit_mtu(interface: &str, text: &[u8], quick: &Quick) -> Result<bool, Failure>
         return Ok(true);
     }
     let status = engine::status(interface)?;
+    let mut host = Host::open(interface)?;
+    if desired::is_mtu_a_guess(quick, host.netlink(), &status)? {
+        return Ok(false);
+    }
     let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
     let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
-    let mut host = Host::open(interface)?;
     let mtu = desired::mtu(quick, host.netlink(), endpoints, allowed, status.fwmark)?;
     if !journal.items.contains(&mtu) {
         journal.expect(slice::from_ref(&mtu))?;
@@ -146,7 +160,7 @@ pub(super) fn close_kill_switch(interface: &str) -> Result<bool, Failure> {
     let Some(mut journal) = Journal::read(interface)? else {
         return Ok(true);
     };
-    if let Some(exceptions) = journal.kill_switch() {
+    if let Some(exceptions) = journal.kill_switch().filter(|exceptions| exceptions.name_servers) {
         if !journal.complete || journal.is_unsure_of_kill_switch() {
             return Ok(false);
         }

@@ -34,8 +34,8 @@ pub(super) fn output(program: &str) -> Result<Vec<u8>, String> {
     run_within(TIME, Command::new(program).stdout(Stdio::piped()), "")
 }
 
-/// Returns what is printed if the command has a pipe for it.
-fn run_within(time: Duration, command: &mut Command, input: &str) -> Result<Vec<u8>, String> {
+/// Runs a command within a time, and returns what it prints if it has a pipe for it.
+pub(super) fn run_within(time: Duration, command: &mut Command, input: &str) -> Result<Vec<u8>, String> {
     let program = command.get_program().display().to_string();
     let mut run = || -> io::Result<Option<Output>> {
         let mut child = command.stdin(Stdio::piped()).process_group(0).spawn()?;

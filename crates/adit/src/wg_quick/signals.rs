@@ -5,6 +5,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::Failure;
 
+/// The exit status of what was ended by one, as shells have it: the unit tells a stop by it.
+pub(super) const STATUS: u8 = 128 + 15;
+
 /// From now on such a signal ends nothing, but sets the flag that is returned.
 pub(super) fn note() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));

@@ -7,15 +7,15 @@ use conf::uapi::{DeviceStatus, SetRequest};
 use conf::wg::file::Config;
 use host::nft::kill_switch::Exceptions;
 use host::setup::{Host, Item};
-use host::wireguard;
-use sd_notify::NotifyState;
 
 use super::dns::Dns;
 use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::Used;
-use super::{Failure, Outcome, background, confirm, desired, down, hooks, keeper, names, private_key, say, signals};
+use super::{
+    Failure, Outcome, background, confirm, desired, down, hooks, keeper, names, private_key, say, signals, systemd,
+};
 
 /// Brings a tunnel up; `backend`, a word for one, comes before what the file says.
 pub(super) fn run(file: &File, backend: Option<&str>) -> Outcome {
@@ -55,7 +55,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         return Err(already_exists(interface));
     }
     // Its keeper does, or systemd, of whose tunnels nothing is left after a stop.
-    let comes_back = keeper.is_some() || !keeper::is_wanted();
+    let comes_back = keeper.is_some() || systemd::is_told();
     let used = left.as_ref().and_then(|left| left.file.as_ref());
     if !comes_back || !used.is_some_and(|used| used.is(&text)) {
         // What somebody brings up, or wrote since, is what is wanted now.
@@ -87,10 +87,13 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         .and_then(|()| engine::create(interface, backend, &lock));
     drop(lock);
     let engine = match created.and_then(|engine| up.run(config).map(|()| engine)) {
-        Ok(engine) => engine.filter(|_| keeper::is_wanted()),
-        Err(failure) => {
+        Ok(engine) => engine.filter(|_| !systemd::is_told()),
+        Err(mut failure) => {
             if let Err(failure) = undo(journal, held) {
                 say(format_args!("wg-quick: {}", failure.message));
+            }
+            if stop.load(Ordering::Relaxed) {
+                failure.status = signals::STATUS;
             }
             return Err(failure);
         }
@@ -107,8 +110,35 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     {
         say(format_args!("Warning: {}", failure.message));
     }
-    tell_service_manager(interface);
+    systemd::tell(interface);
     Ok(())
+}
+
+/// Puts the kill switch that a file wants in place before the machine that boots has a network; `up` is to come. At other times `up` alone does
+/// so: if it fails, it takes away again what was not there.
+pub(super) fn close_early(file: &File) -> Outcome {
+    if !systemd::is_booting() {
+        return Ok(());
+    }
+    let interface = &file.interface;
+    let (_, config, quick) = file.wanted()?;
+    let _lock = journal::lock()?;
+    if Journal::read(interface)?.is_some() || engine::exists(interface)? {
+        return Ok(());
+    }
+    let journal = Journal::new(interface, &quick);
+    let mut host = Host::open(interface)?;
+    // Nobody asks for names yet.
+    let switch = desired::kill_switch(&quick, &journal, mark(&config), false, host.netlink())?;
+    if let Some(exceptions) = switch {
+        journal.clone().forget(switch)?;
+        journal.make(&Item::KillSwitch(exceptions), &mut host)?;
+    }
+    Ok(())
+}
+
+fn mark(config: &Config) -> u32 {
+    config.fwmark.map_or(0, |mark| mark.value)
 }
 
 /// Undoes what a failed `up` made. What stays is a kill switch that was there before, and the tunnel's keeper, which tries again.
@@ -157,15 +187,6 @@ fn taken_down(interface: &str) -> Failure {
     Failure::new(format!("`{interface}' was taken down meanwhile"))
 }
 
-/// Tells systemd that the tunnel is up, and which process it is to look after, if there is one: the engine.
-fn tell_service_manager(interface: &str) {
-    let engine = wireguard::process(interface).ok().flatten();
-    let mut states: Vec<NotifyState<'_>> = engine.map(NotifyState::MainPid).into_iter().collect();
-    states.push(NotifyState::Ready);
-    // Nobody waits for it where there is no systemd.
-    let _ = sd_notify::notify(&states);
-}
-
 struct Up<'a> {
     file: &'a File,
     interface: &'a str,
@@ -180,9 +201,8 @@ impl Up<'_> {
     /// Puts the kill switch in place, before there is an interface.
     fn close(&mut self, config: &Config, lock: &Lock) -> Outcome {
         let mut host = Host::open(self.interface)?;
-        let fwmark = config.fwmark.map_or(0, |mark| mark.value);
         let unknown = !config.names().is_empty();
-        self.switch = desired::kill_switch(self.quick, self.journal, fwmark, unknown, host.netlink())?;
+        self.switch = desired::kill_switch(self.quick, self.journal, mark(config), unknown, host.netlink())?;
         match self.switch {
             Some(exceptions) => self.make(&[Item::KillSwitch(exceptions)], &mut host, lock),
             None => Ok(()),
@@ -190,7 +210,7 @@ impl Up<'_> {
     }
 
     fn run(mut self, config: Config) -> Outcome {
-        hooks::run(self.interface, self.quick.hooks(Stage::PreUp))?;
+        self.run_hooks(Stage::PreUp)?;
         let entrance = desired::entrance(&config);
         let port = config.listen_port.map(|port| port.value);
         let unknown = self.configure(config)?;
@@ -206,16 +226,28 @@ impl Up<'_> {
         // Who asks an engine that is up makes sure that it listens.
         let status = engine::status(self.interface)?;
         self.set_dns()?;
+        let is_guess = desired::is_mtu_a_guess(self.quick, host.netlink(), &status)?;
         self.make_routes(&status, &mut host)?;
-        hooks::run(self.interface, self.quick.hooks(Stage::PostUp))?;
+        if unknown {
+            names::look_up_in_background(self.file)?;
+        } else if is_guess {
+            names::go_on_in_background(self.file)?;
+        }
+        self.run_hooks(Stage::PostUp)?;
         // A command may have opened it.
         if let Some(port) = entrance {
             desired::warn_of_shut_port(port);
         }
-        if unknown {
-            names::look_up_in_background(self.file)?;
-        }
         self.check_signals()
+    }
+
+    fn run_hooks(&self, stage: Stage) -> Outcome {
+        let mut hooks = self.quick.hooks(stage).peekable();
+        if hooks.peek().is_some() {
+            systemd::wait_for_network();
+            self.check_signals()?;
+        }
+        hooks::run(self.interface, hooks)
     }
 
     /// Gives the interface its keys and peers. Tells whether an endpoint has a name that nobody knows yet.
