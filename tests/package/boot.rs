@@ -112,6 +112,7 @@ pub(super) fn needs_no_network(system: &System) {
     is_up_without_a_network(&machine);
     a_stop_while_it_comes_up_leaves_nothing(&machine);
     goes_on_with_the_network(&machine);
+    keeps_its_rules_beside_systemd_networkd(&machine);
 
     machine.debian.shut_down().unwrap();
     assert_eq!(tunnel(side), [false, false, false, true]);
@@ -152,4 +153,18 @@ fn goes_on_with_the_network(machine: &Machine<'_>) {
     machine.becomes(&format!("systemctl is-active {UNIT} || true"), "active");
     machine.sh("ls /run/hook");
     machine.becomes("cat /sys/class/net/wg0/mtu", "1320");
+}
+
+/// It sets up a link that has just come.
+fn keeps_its_rules_beside_systemd_networkd(machine: &Machine<'_>) {
+    machine.sh(
+        "printf '[Match]\\nName=d0\\n[Network]\\nAddress=198.51.100.1/24\\nLinkLocalAddressing=no\\n' > /etc/systemd/network/d0.network
+        systemctl start systemd-networkd",
+    );
+    machine
+        .side
+        .sh("ip link add d0 type veth peer name d1; ip link set d1 up")
+        .unwrap();
+    machine.becomes("networkctl list --no-legend d0 | awk '{print $5}'", "configured");
+    machine.has_tunnel(true);
 }

@@ -11,10 +11,11 @@ use e2e::needs;
 const NAMES: [&str; 3] = ["aditd", "wg", "wg-quick"];
 
 /// What is installed as it stands in the source, and the folder it goes to.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 14] = [
     ("dist/systemd/wg-quick@.service", "usr/lib/systemd/system"),
     ("dist/systemd/wg-quick.target", "usr/lib/systemd/system"),
     ("dist/systemd/adit-kill-switch@.service", "usr/lib/systemd/system"),
+    ("dist/systemd/50-adit.conf", "usr/lib/systemd/networkd.conf.d"),
     ("dist/debian/copyright", "usr/share/doc/adit"),
     ("README.md", "usr/share/doc/adit"),
     ("LICENSE-MIT", "usr/share/doc/adit"),
