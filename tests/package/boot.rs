@@ -1,4 +1,5 @@
-//! From the start of a machine to its end: a tunnel that does not wait for a network, a kill switch from before it to the end.
+//! From the start of a machine to its end: a tunnel that does not wait for a network, a kill switch from before it to the end, and a change
+//! that goes back after the login that made it.
 
 use std::time::Duration;
 
@@ -113,6 +114,7 @@ pub(super) fn needs_no_network(system: &System) {
     a_stop_while_it_comes_up_leaves_nothing(&machine);
     goes_on_with_the_network(&machine);
     keeps_its_rules_beside_systemd_networkd(&machine);
+    a_change_goes_back_after_the_login_that_made_it(&machine);
 
     machine.debian.shut_down().unwrap();
     assert_eq!(tunnel(side), [false, false, false, true]);
@@ -167,4 +169,27 @@ fn keeps_its_rules_beside_systemd_networkd(machine: &Machine<'_>) {
         .unwrap();
     machine.becomes("networkctl list --no-legend d0 | awk '{print $5}'", "configured");
     machine.has_tunnel(true);
+}
+
+/// systemd ends all processes of a login, or of a service, at once.
+fn a_change_goes_back_after_the_login_that_made_it(machine: &Machine<'_>) {
+    machine.sh("sed -i 's/^Address.*/&, 10.9.9.2\\/24/' /etc/wireguard/wg0.conf");
+    machine.sh(
+        "systemd-run --quiet --unit=login sh -c 'adit apply wg0 --confirm 3s; touch /run/applied; exec sleep 1000'",
+    );
+    machine.becomes("ls /run/applied || true", "/run/applied");
+    let has_address = || {
+        machine
+            .side
+            .sh("ip addr show dev wg0")
+            .map(|addresses| addresses.contains("10.9.9.2"))
+    };
+    assert_eq!(has_address(), Ok(true));
+    machine.sh("systemctl stop login");
+    command::until(LIMIT, || match has_address()? {
+        false => Ok(()),
+        true => Err("the change stays".to_owned()),
+    })
+    .unwrap();
+    machine.becomes("systemctl list-units --no-legend 'adit-*.scope'", "");
 }

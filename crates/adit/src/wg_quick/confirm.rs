@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::background::Patience;
 use super::journal::{self, Journal};
-use super::{Failure, Outcome, background, engine, iptables, reload, say};
+use super::{Failure, Outcome, background, engine, iptables, reload, say, systemd};
 
 /// A change that waits to be confirmed.
 #[derive(Serialize, Deserialize)]
@@ -45,6 +45,11 @@ impl Pending {
             has_begun: false,
         };
         journal::write(&name(pending.before.interface()), &pending)?;
+        if let Err(why) = systemd::outlive_caller() {
+            say(format_args!(
+                "Warning: it does not go back if systemd ends this login or service with all that it started: {why}"
+            ));
+        }
         if let Err(failure) = pending.watch() {
             pending.remove()?;
             return Err(failure);

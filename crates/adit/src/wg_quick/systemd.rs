@@ -1,16 +1,27 @@
 //! What this program and systemd tell each other.
 
-use std::env;
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use host::wireguard;
 use sd_notify::NotifyState;
+use zbus::Variant;
+use zbus::connection::Builder;
 
-use super::{program, say};
+use super::{background, program, say};
+
+/// There where systemd is the first process.
+const FOLDER: &str = "/run/systemd/system";
 
 /// How long a network may take to come up before commands run without it: longer than what waits for it, by their own limits.
 const NETWORK: Duration = Duration::from_secs(180);
+
+/// How long the bus and systemd may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tells whether systemd waits for the tunnel to be up, and looks after its engine then.
 pub(super) fn is_told() -> bool {
@@ -55,4 +66,50 @@ pub(super) fn wait_for_network() {
     if let Err(why) = program::run_within(NETWORK, &mut start, "") {
         say(format_args!("Warning: no network to wait for: {why}"));
     }
+}
+
+/// Has this program, and what it starts from now on, outlive the login or the service that it is part of, all of which systemd may end at
+/// once.
+pub(super) fn outlive_caller() -> Result<(), String> {
+    if !Path::new(FOLDER).is_dir() {
+        return Ok(());
+    }
+    let scope = format!("adit-{}.scope", background::number());
+    let (tell, told) = mpsc::channel();
+    let name = scope.clone();
+    thread::spawn(move || {
+        // Nobody listens any more after the limit.
+        let _ = tell.send(zbus::block_on(make_scope(&name)));
+    });
+    let late = || format!("systemd does not answer within {} s", PATIENCE.as_secs());
+    let made = told.recv_timeout(PATIENCE).map_err(|_| late())?;
+    made.map_err(|error| format!("systemd: {error}"))?;
+    let is_in_scope = || fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(&scope));
+    let until = Instant::now() + PATIENCE;
+    while !is_in_scope() {
+        if Instant::now() > until {
+            return Err(late());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Asks for a scope with whoever asks, which systemd calls 0, so that it counts in no other namespace.
+async fn make_scope(name: &str) -> zbus::Result<()> {
+    let bus = Builder::system().build().await?;
+    let properties = [
+        (
+            "Description",
+            Variant::from("adit: a change that waits to be confirmed"),
+        ),
+        ("PIDs", Variant::from(vec![0_u32])),
+        ("CollectMode", Variant::from("inactive-or-failed")),
+    ];
+    let others: [(&str, Vec<(&str, Variant<'_>)>); 0] = [];
+    let body = (name, "fail", properties.as_slice(), others.as_slice());
+    let systemd = "org.freedesktop.systemd1";
+    let (path, manager) = ("/org/freedesktop/systemd1", Some("org.freedesktop.systemd1.Manager"));
+    let started = bus.call_method(Some(systemd), path, manager, "StartTransientUnit", &body);
+    started.await.map(drop)
 }
