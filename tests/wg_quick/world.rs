@@ -27,7 +27,7 @@ const PREPARE: &str = "
 mount -t tmpfs tmpfs /etc/wireguard && chmod 700 /etc/wireguard
 mkdir -p /run/adit && mount -t tmpfs tmpfs /run/adit
 mkdir -p /run/wireguard/bin
-[ ! -d /run/dbus ] || mount -t tmpfs tmpfs /run/dbus
+for folder in /run/dbus /run/systemd; do [ ! -d $folder ] || mount -t tmpfs tmpfs $folder; done
 cat > /run/wireguard/bin/resolvconf <<'END'
 #!/bin/sh
 if [ $1 = -l ]; then exec cat /run/wireguard/servers; fi

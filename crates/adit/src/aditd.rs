@@ -186,7 +186,7 @@ fn start(tun: Tun, queues: usize, socket: Socket) -> io::Result<Engine<Tun>> {
         uapi: Some(socket),
         on_mtu: Some(on_mtu),
     };
-    let engine = Engine::start(options).map_err(because("cannot start the engine"))?;
+    let engine = Engine::on_devices(options).map_err(because("cannot start the engine"))?;
     let stopper = engine.stopper();
     std::thread::Builder::new()
         .name("aditd-signals".to_owned())

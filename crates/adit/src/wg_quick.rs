@@ -7,6 +7,7 @@
 
 mod adopt;
 mod background;
+mod bus;
 pub(crate) mod collisions;
 mod confirm;
 mod desired;

@@ -61,6 +61,18 @@ pub struct Engine<T: Tun> {
     threads: Vec<JoinHandle<()>>,
 }
 
+impl Engine<sys::tun::Tun> {
+    /// Starts an engine on devices of the kernel: [`Engine::start`] as it is compiled with this crate, for speed, whatever the program
+    /// around it is compiled for.
+    ///
+    /// # Errors
+    /// Those of [`Engine::start`].
+    #[inline(never)]
+    pub fn on_devices(options: Options<sys::tun::Tun>) -> io::Result<Self> {
+        Self::start(options)
+    }
+}
+
 impl<T: Tun> Engine<T> {
     /// Starts an engine on `options.tun`; it follows the device up and down.
     ///

@@ -127,7 +127,7 @@ impl End {
         };
         let engine = side
             .namespace
-            .run(|| Engine::start(options))?
+            .run(|| Engine::on_devices(options))?
             .map_err(explain("start an engine"))?;
         let request = SetRequest {
             private_key: Some(Some(key)),

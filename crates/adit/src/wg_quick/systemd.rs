@@ -2,17 +2,15 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use host::wireguard;
 use sd_notify::NotifyState;
-use zbus::Variant;
-use zbus::connection::Builder;
+use zbus::{Connection, Variant};
 
-use super::{background, program, say};
+use super::{background, bus, program, say};
 
 /// There where systemd is the first process.
 const FOLDER: &str = "/run/systemd/system";
@@ -20,7 +18,7 @@ const FOLDER: &str = "/run/systemd/system";
 /// How long a network may take to come up before commands run without it: longer than what waits for it, by their own limits.
 const NETWORK: Duration = Duration::from_secs(180);
 
-/// How long the bus and systemd may take.
+/// How long systemd may take to do what it is asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tells whether systemd waits for the tunnel to be up, and looks after its engine then.
@@ -75,20 +73,13 @@ pub(super) fn outlive_caller() -> Result<(), String> {
         return Ok(());
     }
     let scope = format!("adit-{}.scope", background::number());
-    let (tell, told) = mpsc::channel();
     let name = scope.clone();
-    thread::spawn(move || {
-        // Nobody listens any more after the limit.
-        let _ = tell.send(zbus::block_on(make_scope(&name)));
-    });
-    let late = || format!("systemd does not answer within {} s", PATIENCE.as_secs());
-    let made = told.recv_timeout(PATIENCE).map_err(|_| late())?;
-    made.map_err(|error| format!("systemd: {error}"))?;
+    bus::within("systemd", async move |bus| make_scope(&bus, &name).await)?;
     let is_in_scope = || fs::read_to_string("/proc/self/cgroup").is_ok_and(|groups| groups.contains(&scope));
     let until = Instant::now() + PATIENCE;
     while !is_in_scope() {
         if Instant::now() > until {
-            return Err(late());
+            return Err("systemd does not make a scope for it".to_owned());
         }
         thread::sleep(Duration::from_millis(5));
     }
@@ -96,8 +87,7 @@ pub(super) fn outlive_caller() -> Result<(), String> {
 }
 
 /// Asks for a scope with whoever asks, which systemd calls 0, so that it counts in no other namespace.
-async fn make_scope(name: &str) -> zbus::Result<()> {
-    let bus = Builder::system().build().await?;
+async fn make_scope(bus: &Connection, name: &str) -> zbus::Result<()> {
     let properties = [
         (
             "Description",

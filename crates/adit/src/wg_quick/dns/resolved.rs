@@ -3,17 +3,14 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use host::{Netlink, link};
 use rustix::net::AddressFamily;
 use serde::Serialize;
-use zbus::connection::{Builder, Connection};
+use zbus::Connection;
 use zbus::{DynamicType, Error};
 
-use super::super::say;
+use super::super::{bus, say};
 
 /// Where its own resolv.conf lies, as a link to it says.
 const FOLDER: &str = "run/systemd/resolve/";
@@ -24,15 +21,15 @@ const STUBS: [&str; 2] = ["127.0.0.53", "127.0.0.54"];
 /// Says whom the C library asks.
 const SWITCH: &str = "/etc/nsswitch.conf";
 
+/// What people call it.
+const WHO: &str = "systemd-resolved";
+
 /// Its name on the bus, and what there is called there.
 const NAME: &str = "org.freedesktop.resolve1";
 const PATH: &str = "/org/freedesktop/resolve1";
 
 /// What it answers for a link that systemd-networkd manages.
 const BUSY: &str = "org.freedesktop.resolve1.LinkBusy";
-
-/// How long the bus and who answers there may take. It is for the greeting, too, on which zbus sets no limit.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A family of the kernel and the bytes of an address: `(iay)`.
 type Address = (i32, Vec<u8>);
@@ -59,8 +56,7 @@ fn is_in_switch(text: &str) -> bool {
 
 /// Finds out whether it answers; the bus starts it if it does not run.
 pub(super) fn ping() -> Result<(), String> {
-    within(PATIENCE, async || {
-        let bus = Builder::system().build().await?;
+    bus::within(WHO, async |bus| {
         let peer = Some("org.freedesktop.DBus.Peer");
         let told = bus.call_method(Some(NAME), PATH, peer, "Ping", &());
         told.await.map(drop)
@@ -76,9 +72,8 @@ pub(super) fn set(interface: &str, servers: &[IpAddr], domains: &[String]) -> Re
     let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
     let first = format!("[#] resolvectl dns {interface} {}", servers.join(" "));
     let second = format!("[#] resolvectl domain {interface} {}", domains.join(" "));
-    within(PATIENCE, async move || {
+    bus::within(WHO, async move |bus| {
         say(first);
-        let bus = Builder::system().build().await?;
         call(&bus, "SetLinkDNS", &(index, addresses)).await?;
         say(second);
         call(&bus, "SetLinkDomains", &(index, names)).await
@@ -89,10 +84,7 @@ pub(super) fn set(interface: &str, servers: &[IpAddr], domains: &[String]) -> Re
 pub(super) fn revert(interface: &str) -> Result<(), String> {
     let index = index(interface)?;
     say(format_args!("[#] resolvectl revert {interface}"));
-    within(PATIENCE, async move || {
-        let bus = Builder::system().build().await?;
-        call(&bus, "RevertLink", &(index,)).await
-    })
+    bus::within(WHO, async move |bus| call(&bus, "RevertLink", &(index,)).await)
 }
 
 fn index(interface: &str) -> Result<i32, String> {
@@ -141,24 +133,6 @@ async fn call(bus: &Connection, method: &str, body: &(impl Serialize + DynamicTy
     let manager = Some("org.freedesktop.network1.Manager");
     let told = bus.call_method(Some("org.freedesktop.network1"), path, manager, method, body);
     told.await.map(drop)
-}
-
-/// Does work on the bus that must not take for ever. What takes too long goes on unheeded, and ends with the program.
-fn within<F>(limit: Duration, work: impl FnOnce() -> F + Send + 'static) -> Result<(), String>
-where
-    F: Future<Output = zbus::Result<()>>,
-{
-    let (sender, receiver) = mpsc::channel();
-    let run = move || {
-        // Nobody listens any more after the limit.
-        let _ = sender.send(zbus::block_on(work()));
-    };
-    let spawned = thread::Builder::new().name("adit-dns".to_owned()).spawn(run);
-    spawned.map_err(|error| format!("cannot talk to systemd-resolved: {error}"))?;
-    match receiver.recv_timeout(limit) {
-        Ok(told) => told.map_err(|error| format!("systemd-resolved: {error}")),
-        Err(_) => Err(format!("systemd-resolved does not answer within {} s", limit.as_secs())),
-    }
 }
 
 #[cfg(test)]
