@@ -146,10 +146,15 @@ fn a_shut_port_is_told_where_a_peer_has_to_come_in_by_it_and_no_command_opens_it
         world.write(&filled(&format!(
             "Address = 10.9.0.2/24\n{lines}\n[Peer]\nPublicKey = {{A}}\n{peer}"
         )));
-        world.ok(Tool::Ours, "up wg0");
-        let told = world.told_of_shut_port();
+        let tells = |command: &str| {
+            world.ok(Tool::Ours, command);
+            !world.told_of_shut_port().is_empty()
+        };
+        let of_plan = tells("plan wg0");
+        let of_up = tells("up wg0");
         world.ok(Tool::Ours, "down wg0");
-        !told.is_empty()
+        assert_eq!(of_plan, of_up, "{lines}");
+        of_up
     };
     assert!(warns("ListenPort = 51820", ""));
     assert!(!warns("", ""));

@@ -263,6 +263,11 @@ fn endpoints_after(live: &DeviceStatus, request: &SetRequest) -> Vec<SocketAddr>
     endpoints.into_values().flatten().collect()
 }
 
+fn has_up_commands(quick: &Quick) -> bool {
+    let mut stages = [Stage::PreUp, Stage::PostUp].into_iter();
+    stages.any(|stage| quick.hooks(stage).next().is_some())
+}
+
 /// Tells whether a peer has an endpoint by name alone, which nobody knows.
 fn is_unknown(peer: &Peer, known: &Addresses, live: &DeviceStatus) -> bool {
     let is_same = |live: &&conf::uapi::PeerStatus| live.public_key == peer.public_key.value;
@@ -334,7 +339,9 @@ impl Plan {
         let called = peers
             .filter_map(|peer| Some((peer.public_key.value, peer.name.clone()?)))
             .collect();
-        if let Some(port) = desired::entrance(&config) {
+        // A command that `up` would run may open it.
+        let runs_commands = host.link().is_err() && has_up_commands(&quick);
+        if let Some(port) = desired::entrance(&config).filter(|_| !runs_commands) {
             desired::warn_of_shut_port(port);
         }
         keep_learned_endpoints(&mut config, &live, journal.file.as_ref());
