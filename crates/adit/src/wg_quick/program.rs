@@ -36,6 +36,16 @@ pub(super) fn output(program: &str) -> Result<Vec<u8>, String> {
 
 /// Runs a command within a time, and returns what it prints if it has a pipe for it.
 pub(super) fn run_within(time: Duration, command: &mut Command, input: &str) -> Result<Vec<u8>, String> {
+    let output = end_within(time, command, input)?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let program = command.get_program().display();
+    Err(format!("{program} failed: {}", output.status))
+}
+
+/// Like [`run_within`], whatever the status at its end.
+pub(super) fn end_within(time: Duration, command: &mut Command, input: &str) -> Result<Output, String> {
     let program = command.get_program().display().to_string();
     let mut run = || -> io::Result<Option<Output>> {
         let mut child = command.stdin(Stdio::piped()).process_group(0).spawn()?;
@@ -56,8 +66,7 @@ pub(super) fn run_within(time: Duration, command: &mut Command, input: &str) -> 
         Ok(None)
     };
     match run() {
-        Ok(Some(output)) if output.status.success() => Ok(output.stdout),
-        Ok(Some(output)) => Err(format!("{program} failed: {}", output.status)),
+        Ok(Some(output)) => Ok(output),
         Ok(None) => Err(format!("{program} did not end within {} s", time.as_secs())),
         Err(error) => Err(format!("{program} cannot be run: {error}")),
     }

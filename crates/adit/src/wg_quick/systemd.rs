@@ -47,8 +47,11 @@ pub(super) fn is_shutting_down() -> bool {
 
 fn state() -> Vec<u8> {
     let mut ask = Command::new("systemctl");
-    ask.arg("is-system-running").stdin(Stdio::null()).stderr(Stdio::null());
-    ask.output()
+    ask.arg("is-system-running")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    // Its status says less than what it prints.
+    program::end_within(PATIENCE, &mut ask, "")
         .map(|answer| answer.stdout.trim_ascii().to_vec())
         .unwrap_or_default()
 }
