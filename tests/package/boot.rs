@@ -114,6 +114,7 @@ pub(super) fn needs_no_network(system: &System) {
     a_stop_while_it_comes_up_leaves_nothing(&machine);
     goes_on_with_the_network(&machine);
     keeps_its_rules_beside_systemd_networkd(&machine);
+    what_fails_is_tried_again_unless_the_file_is_wrong(&machine);
     a_change_goes_back_after_the_login_that_made_it(&machine);
 
     machine.debian.shut_down().unwrap();
@@ -169,6 +170,29 @@ fn keeps_its_rules_beside_systemd_networkd(machine: &Machine<'_>) {
         .unwrap();
     machine.becomes("networkctl list --no-legend d0 | awk '{print $5}'", "configured");
     machine.has_tunnel(true);
+}
+
+/// A second tunnel, which is not up in the end.
+fn what_fails_is_tried_again_unless_the_file_is_wrong(machine: &Machine<'_>) {
+    let write = |more: &str| {
+        let file = "[Interface]\nPrivateKey = '$(wg genkey)'\nPreUp = echo >> /run/tries; test -e /run/good\nPostDown = echo >> /run/ends";
+        machine.sh(&format!(
+            "umask 077; rm -f /run/tries /run/ends; printf '{file}\n{more}\n' > /etc/wireguard/wg1.conf"
+        ));
+    };
+    let state =
+        |expected: &str| machine.becomes("systemctl show --property=ActiveState --value wg-quick@wg1", expected);
+    write("");
+    machine.sh("! systemctl start wg-quick@wg1");
+    machine.becomes("wc -l < /run/tries", "3");
+    machine.becomes("wc -l < /run/ends", "3");
+    machine.sh("touch /run/good");
+    state("active");
+    machine.sh("systemctl stop wg-quick@wg1; rm /run/good");
+    write("Nonsense = 1");
+    machine.sh("! systemctl start wg-quick@wg1");
+    state("failed");
+    machine.sh("! ls /run/tries; rm /etc/wireguard/wg1.conf; systemctl reset-failed wg-quick@wg1");
 }
 
 /// systemd ends all processes of a login, or of a service, at once.

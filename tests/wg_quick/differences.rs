@@ -333,13 +333,61 @@ fn commands_for_after_the_end_run_once_for_a_tunnel_that_died() {
     world.write(&filled(file));
     world.ok(Tool::Ours, "up wg0");
     world.kill_engine();
-    world.write(&filled(&format!("{file}\nPreUp = false")));
+    // The route is there already.
+    world.write(&filled(&format!(
+        "{file}\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = 192.0.2.0/24"
+    )));
     assert!(!world.run(Tool::Ours, "up wg0").status.success());
     assert!(!world.run(Tool::Ours, "up wg0").status.success());
     world.write(&filled(file));
     world.ok(Tool::Ours, "up wg0");
     world.ok(Tool::Ours, "down wg0");
     assert_eq!(world.sh("cat /run/wireguard/log"), "up\ndown\nup\ndown");
+}
+
+#[test]
+fn an_up_that_fails_undoes_what_its_commands_have_done() {
+    let Some(world) = World::new() else { return };
+    // The chain stays.
+    world.sh("iptables -A FORWARD -j ACCEPT; iptables -D FORWARD -j ACCEPT");
+    let nothing = world.state();
+    let log = |what: &str| format!("{what} = echo {what} >> /run/wireguard/ran");
+    let rule = |change: char| format!("iptables -{change} FORWARD -i %i -j ACCEPT");
+    let all = [
+        "Address = 10.9.0.2/24".to_owned(),
+        log("PreUp"),
+        format!("PostUp = {}", rule('A')),
+        log("PostUp"),
+        "PostUp = exit 7".to_owned(),
+        format!("PreDown = false\n{}", log("PreDown")),
+        format!("PostDown = false\n{}\nPostDown = {}", log("PostDown"), rule('D')),
+    ];
+    world.write(&filled(&all.join("\n")));
+    for _ in 0..2 {
+        assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(7));
+        assert_eq!(
+            world.sh("cat /run/wireguard/ran; rm /run/wireguard/ran"),
+            "PreUp\nPostUp\nPreDown\nPostDown"
+        );
+        assert_eq!(world.settled(), nothing);
+    }
+    // Of commands that have not begun there is nothing to undo.
+    let all = [
+        "PreUp = false".to_owned(),
+        log("PostUp"),
+        log("PreDown"),
+        log("PostDown"),
+    ];
+    world.write(&filled(&all.join("\n")));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(1));
+    assert_eq!(world.sh("cat /run/wireguard/ran; rm /run/wireguard/ran"), "PostDown");
+    let peer = "[Peer]\nPublicKey = {A}\nAllowedIPs = 192.0.2.0/24".to_owned();
+    world.write(&filled(
+        &[log("PostUp"), log("PreDown"), log("PostDown"), peer].join("\n"),
+    ));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(2));
+    assert_eq!(world.sh("ls /run/wireguard/ran 2> /dev/null || true"), "");
+    assert_eq!(world.settled(), nothing);
 }
 
 /// As in a container whose `/run` outlives the kernel.

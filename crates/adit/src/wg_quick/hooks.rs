@@ -16,6 +16,15 @@ pub(super) fn run<'a>(interface: &str, hooks: impl IntoIterator<Item = &'a str>)
     Ok(())
 }
 
+/// Runs commands that undo what others may have done or not: each of them, with a warning for one that fails.
+pub(super) fn run_each(interface: &str, hooks: &[String]) {
+    for hook in hooks {
+        if let Err(failure) = run(interface, [hook.as_str()]) {
+            say(format_args!("Warning: {}", failure.message));
+        }
+    }
+}
+
 /// Runs a command, `%i` in it being the interface, and returns what it prints.
 pub(super) fn output(interface: &str, command: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut running = Running::start(interface, command, Stdio::piped)?;

@@ -73,9 +73,8 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Makes that of an interface that has nothing but the commands of a file.
-    pub(super) fn new(interface: &str, quick: &Quick) -> Self {
-        let commands = |stage| quick.hooks(stage).map(str::to_owned).collect();
+    /// Makes that of an interface that has nothing yet.
+    pub(super) fn new(interface: &str) -> Self {
         Self {
             version: VERSION,
             interface: interface.to_owned(),
@@ -87,10 +86,19 @@ impl Journal {
             unsure: Vec::new(),
             iptables: Some(false),
             dns: None,
-            pre_down: commands(Stage::PreDown),
-            post_down: commands(Stage::PostDown),
+            pre_down: Vec::new(),
+            post_down: Vec::new(),
             file: None,
             keeper: None,
+        }
+    }
+
+    /// Takes over the commands of a file that undo what those of a stage do.
+    pub(super) fn take_commands(&mut self, quick: &Quick, undone: Stage) {
+        let commands = |stage| quick.hooks(stage).map(str::to_owned).collect();
+        self.post_down = commands(Stage::PostDown);
+        if undone == Stage::PostUp {
+            self.pre_down = commands(Stage::PreDown);
         }
     }
 

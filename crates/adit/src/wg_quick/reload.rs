@@ -319,7 +319,8 @@ impl Plan {
                 .collect(),
             after: commands(Stage::PostUp).collect(),
         };
-        let journal = Journal::new(interface, quick);
+        let mut journal = Journal::new(interface);
+        journal.take_commands(quick, Stage::PostUp);
         let mut plan = Self::between(journal, DeviceStatus::default(), wanted, &mut host)?;
         plan.around = Some(around);
         Ok(plan)

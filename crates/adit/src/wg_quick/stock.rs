@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use conf::quick::{Quick, Table};
+use conf::quick::{Quick, Stage, Table};
 use conf::wg::file::Config;
 use host::setup::{Host, Item, Live};
 use host::{Error, Family, Netlink, address, route, rule};
@@ -27,7 +27,8 @@ pub(super) fn found(file: &File) -> Result<Journal, Failure> {
 
 /// Like [`found`], by what the file says.
 pub(super) fn found_by(interface: &str, text: &[u8], config: &Config, quick: &Quick) -> Result<Journal, Failure> {
-    let mut journal = Journal::new(interface, quick);
+    let mut journal = Journal::new(interface);
+    journal.take_commands(quick, Stage::PostUp);
     journal.complete = true;
     journal.file = Some(Used::new(text, config, quick));
     journal.dns = Dns::wanted(interface, quick).ok().flatten();

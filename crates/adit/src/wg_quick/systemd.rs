@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -20,6 +21,12 @@ const NETWORK: Duration = Duration::from_secs(180);
 
 /// How long systemd may take to do what it is asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The exit status by which the unit tells what may go well another time from what is wrong with a file (`EX_TEMPFAIL`).
+pub(super) const TRY_AGAIN: u8 = 75;
+
+/// The longest time between one try and the next is 2 to the power of this, in seconds.
+const LONGEST: u32 = 6;
 
 /// Tells whether systemd waits for the tunnel to be up, and looks after its engine then.
 pub(super) fn is_told() -> bool {
@@ -67,6 +74,27 @@ pub(super) fn wait_for_network() {
     if let Err(why) = program::run_within(NETWORK, &mut start, "") {
         say(format_args!("Warning: no network to wait for: {why}"));
     }
+}
+
+/// Puts the next try of systemd off: the longer, the more there were. `stop` ends that.
+pub(super) fn put_off(stop: &AtomicBool) {
+    let time = Duration::from_secs((1 << restarts().unwrap_or(0).min(LONGEST)) - 1);
+    let until = Instant::now() + time;
+    while Instant::now() < until && !stop.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Returns how often systemd has started the unit anew that this program is part of.
+fn restarts() -> Option<u32> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let unit = groups
+        .lines()
+        .find_map(|line| line.rsplit('/').next()?.strip_suffix(".service"))?;
+    let mut ask = Command::new("systemctl");
+    ask.args(["show", "--property=NRestarts", "--value", &format!("{unit}.service")]);
+    let answer = program::run_within(PATIENCE, ask.stdout(Stdio::piped()), "").ok()?;
+    String::from_utf8_lossy(&answer).trim().parse().ok()
 }
 
 /// Has this program, and what it starts from now on, outlive the login or the service that it is part of, all of which systemd may end at

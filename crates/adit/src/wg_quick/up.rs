@@ -42,9 +42,9 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     let wrong = |why: String| Failure::new(format!("--backend {}: {why}", word.unwrap_or_default()));
     let backend: Option<Backend> = word.map(str::parse).transpose().map_err(wrong)?;
     let (text, mut config, quick) = file.wanted()?;
-    private_key::fill(&mut config, &quick, file)?;
-    let backend = backend.unwrap_or(quick.backend);
     let stop = signals::note()?;
+    private_key::fill(&mut config, &quick, file).map_err(|failure| as_systemd_has_it(failure, &stop))?;
+    let backend = backend.unwrap_or(quick.backend);
     let interface = &file.interface;
     let mut lock = journal::lock()?;
     let left = Journal::read(interface)?;
@@ -61,7 +61,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         // What somebody brings up, or wrote since, is what is wanted now.
         confirm::forget(interface)?;
     }
-    let mut journal = Journal::new(interface, &quick);
+    let mut journal = Journal::new(interface);
     // A kill switch that was left stays, whatever becomes of this.
     let mut held = None;
     if let Some(left) = left {
@@ -88,14 +88,11 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     drop(lock);
     let engine = match created.and_then(|engine| up.run(config).map(|()| engine)) {
         Ok(engine) => engine.filter(|_| !systemd::is_told()),
-        Err(mut failure) => {
+        Err(failure) => {
             if let Err(failure) = undo(journal, held) {
                 say(format_args!("wg-quick: {}", failure.message));
             }
-            if stop.load(Ordering::Relaxed) {
-                failure.status = signals::STATUS;
-            }
-            return Err(failure);
+            return Err(as_systemd_has_it(failure, &stop));
         }
     };
     let _lock = journal::lock()?;
@@ -103,6 +100,7 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
         return Err(taken_down(interface));
     }
     journal.complete = true;
+    journal.take_commands(&quick, Stage::PostUp);
     journal.keeper = engine.as_ref().map(|_| background::number());
     journal.write()?;
     if let (Some(engine), Some(number)) = (engine, journal.keeper)
@@ -112,6 +110,18 @@ fn bring_up(file: &File, word: Option<&str>, keeper: Option<u128>) -> Outcome {
     }
     systemd::tell(interface);
     Ok(())
+}
+
+/// Gives what may go well another time the status by which systemd tries again, and a stop the one by which it does not.
+fn as_systemd_has_it(mut failure: Failure, stop: &AtomicBool) -> Failure {
+    if systemd::is_told() {
+        systemd::put_off(stop);
+        failure.status = systemd::TRY_AGAIN;
+    }
+    if stop.load(Ordering::Relaxed) {
+        failure.status = signals::STATUS;
+    }
+    failure
 }
 
 /// Puts the kill switch that a file wants in place before the machine that boots has a network; `up` is to come. At other times `up` alone does
@@ -126,7 +136,7 @@ pub(super) fn close_early(file: &File) -> Outcome {
     if Journal::read(interface)?.is_some() || engine::exists(interface)? {
         return Ok(());
     }
-    let journal = Journal::new(interface, &quick);
+    let journal = Journal::new(interface);
     let mut host = Host::open(interface)?;
     // Nobody asks for names yet.
     let switch = desired::kill_switch(&quick, &journal, mark(&config), false, host.netlink())?;
@@ -141,8 +151,13 @@ fn mark(config: &Config) -> u32 {
     config.fwmark.map_or(0, |mark| mark.value)
 }
 
-/// Undoes what a failed `up` made. What stays is a kill switch that was there before, and the tunnel's keeper, which tries again.
+/// Undoes what a failed `up` made, with the commands that undo those that have begun. What stays is a kill switch that was there before, and
+/// the tunnel's keeper, which tries again.
 fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
+    let interface = journal.interface().to_owned();
+    if journal.is_current()? {
+        hooks::run_each(&interface, &journal.pre_down);
+    }
     let lock = journal::lock()?;
     if !journal.is_current()? {
         return Ok(());
@@ -150,9 +165,16 @@ fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
     down::undo(&mut journal, held, &lock)?;
     if let Some(held) = held {
         // This one may have let more pass, such as questions to name servers.
-        journal.make(&Item::KillSwitch(held), &mut Host::open(journal.interface())?)?;
+        journal.make(&Item::KillSwitch(held), &mut Host::open(&interface)?)?;
     }
-    journal.forget(held)
+    journal.end(held)?;
+    drop(lock);
+    hooks::run_each(&interface, &journal.post_down);
+    let _lock = journal::lock()?;
+    if journal.is_current()? {
+        journal.forget(held)?;
+    }
+    Ok(())
 }
 
 /// Undoes what a killed `up` or a vanished engine left, and runs the commands for after the end: those of `up` are about to run again. A kill
@@ -163,9 +185,7 @@ fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Journal)
     down::undo(&mut left, held, &lock)?;
     left.end(held)?;
     drop(lock);
-    if let Err(failure) = hooks::run(&interface, left.post_down.iter().map(String::as_str)) {
-        say(format_args!("Warning: {}", failure.message));
-    }
+    hooks::run_each(&interface, &left.post_down);
     let lock = journal::lock()?;
     if Journal::read(&interface)?.as_ref() != Some(&left) {
         return Err(Failure::new(format!(
@@ -241,11 +261,14 @@ impl Up<'_> {
         self.check_signals()
     }
 
-    fn run_hooks(&self, stage: Stage) -> Outcome {
+    fn run_hooks(&mut self, stage: Stage) -> Outcome {
         let mut hooks = self.quick.hooks(stage).peekable();
         if hooks.peek().is_some() {
             systemd::wait_for_network();
             self.check_signals()?;
+            let _lock = self.lock()?;
+            self.journal.take_commands(self.quick, stage);
+            self.journal.write()?;
         }
         hooks::run(self.interface, hooks)
     }
