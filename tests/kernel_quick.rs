@@ -1,5 +1,7 @@
 //! `adit up`, `reload` and `down` where the kernel runs the interface, in a guest; its peer is adit's engine on the host.
 
+#[path = "wg_quick/files.rs"]
+mod files;
 #[path = "kernel_quick/kills.rs"]
 mod kills;
 #[path = "kernel_quick/proof.rs"]

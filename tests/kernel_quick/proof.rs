@@ -7,6 +7,7 @@ use std::time::Duration;
 use e2e::{Guest, Node, Result, Side, side};
 use rustix::process::Signal;
 
+use super::files::{A, CHANGE, EDIT, FILES, RESOLVCONF, can_be_saved, filled};
 use super::{Peers, STATE, STOCK, answers, beside_an_engine, same, works};
 
 /// What the guest reaches by way of the tunnel, or in the clear.
@@ -47,43 +48,74 @@ fn a_tunnel_of_the_kernel_is_what_one_of_an_engine_is() {
     });
 }
 
-/// Lines about the interface, by which both tools make the same.
-const FILES: [&str; 5] = [
-    "",
-    "FwMark = 0x88\\nMTU = 1380\\nListenPort = 777",
-    "Table = 1234\\nPostUp = ip -4 route add blackhole 198.51.100.0/24\\nPreDown = ip -4 route del blackhole 198.51.100.0/24",
-    "Table = off\\nPostUp = wg set %%i fwmark 7",
-    "Address = 10.7.0.1/16\\nPostUp = ip link set %%i alias seven\\nPostDown = echo gone > /tmp/gone",
-];
+/// Of so many files one is taken.
+const EVERY: usize = 5;
 
+/// What is to be seen after each step, besides [`STATE`].
+const SHOWN: &str = "for f in ip ip6 inet; do nft list ruleset $f; done | grep -v fe80
+wg showconf wg0 2> /dev/null | sed 's/^ListenPort = [3-6][0-9]\\{4\\}$/ListenPort = by lot/' | sort
+ip -o link show wg0 2>&1 | grep -o 'mtu [0-9]*\\|UP'; cat /run/wireguard/log 2> /dev/null; true";
+
+/// Up, an edit and a reload, a change at run time and a save, and down, by some of the files that `tests/wg_quick.rs` compares all steps of.
 fn is_as_by_the_stock_tool(peers: &Peers<'_>) -> Result<()> {
     let guest = peers.guest;
-    let state = |command: &str| {
-        let shown = "for f in ip ip6 inet; do nft list ruleset $f; done | grep -v fe80; wg showconf wg0 2> /dev/null | sort; ip -o link show wg0 2>&1 | \
-                     grep -o 'mtu [0-9]*\\|UP'; cat /tmp/gone 2> /dev/null; true";
-        guest.sh(&format!(
-            "rm -f /tmp/gone; {command} 2> /tmp/said || {{ cat /tmp/said; exit 1; }}"
-        ))?;
-        let state = guest.sh(&format!("{STATE}; {shown}"))?;
-        // Routes of ours have a name, and the port is by lot where the file has none.
-        let lines = state.lines().map(|line| line.replace(" proto 108", ""));
-        let lines = lines.filter(|line| {
-            !line.contains("wg0.json") && !line.contains("/run/adit") && !line.starts_with("ListenPort")
-        });
-        Ok::<_, String>(lines.map(|line| format!("{}\n", line.trim_end())).collect::<String>())
-    };
-    for lines in FILES {
-        peers.file(&format!("{lines}\\n"))?;
-        let up = state("bash /usr/bin/wg-quick up wg0")?;
-        let down = "bash /usr/bin/wg-quick down wg0 && echo 0 > /proc/sys/net/ipv4/conf/all/src_valid_mark";
-        let down = state(down)?;
-        let about = |error: String| format!("{lines}: {error}");
-        peers.file(&format!("Backend = kernel\\n{lines}"))?;
-        same(&state("adit up wg0")?, &up).map_err(about)?;
-        same(&guest.sh("adit plan wg0")?, "wg0: nothing to change").map_err(about)?;
-        same(&state("adit down wg0")?, &down).map_err(about)?;
+    guest.sh(&format!(
+        "printf '%b' '{}' > /bin/resolvconf; chmod 755 /bin/resolvconf",
+        on_a_line(RESOLVCONF)
+    ))?;
+    guest.sh("echo 127.0.0.1 localhost > /etc/hosts")?;
+    let mut steps = 0;
+    for file in FILES.iter().step_by(EVERY) {
+        let ours = story(guest, file, "adit", "adit reload wg0")?;
+        let syncconf = "bash -c 'mark=$(wg show wg0 fwmark); wg syncconf wg0 <(bash /usr/bin/wg-quick strip wg0) && wg set wg0 fwmark $mark'";
+        let stock = story(guest, file, "bash /usr/bin/wg-quick", syncconf)?;
+        for (ours, stock) in ours.iter().zip(&stock) {
+            same(ours, stock).map_err(|error| format!("{file}: {error}"))?;
+            steps += 1;
+        }
     }
+    eprintln!("{steps} steps are the same by both tools");
     Ok(())
+}
+
+fn on_a_line(text: &str) -> String {
+    text.replace('\n', "\\n")
+}
+
+/// What a tool makes of a file, step by step.
+fn story(guest: &Guest, file: &str, tool: &str, reload: &str) -> Result<Vec<String>> {
+    guest.sh(&format!(
+        "rm -f /run/wireguard/log; printf '%b' '{}' > /etc/wireguard/wg0.conf; chmod 600 /etc/wireguard/wg0.conf",
+        on_a_line(&filled(file))
+    ))?;
+    let mut story = Vec::new();
+    let mut step = |line: &str, mark: &str| {
+        let line = format!(
+            "{line} > /tmp/said 2>&1; echo status $?; {mark}{STATE}; {}",
+            SHOWN.replace('\n', "; ")
+        );
+        let state = guest.sh(&line)?;
+        // Routes of ours have a name.
+        let lines = state.lines().map(|line| line.replace(" proto 108", ""));
+        let lines = lines.filter(|line| !line.contains("wg0.json") && !line.contains("/run/adit"));
+        let state: String = lines.map(|line| format!("{}\n", line.trim_end())).collect();
+        let is_well = state.starts_with("status 0");
+        story.push(state);
+        Ok::<_, String>(is_well)
+    };
+    // The stock tool leaves the switch for marks on.
+    let off = "echo 0 > /proc/sys/net/ipv4/conf/all/src_valid_mark; ";
+    if step(&format!("{tool} up wg0"), "")? {
+        guest.sh(&EDIT.replace('\n', "; "))?;
+        step(reload, "")?;
+        if can_be_saved(file) {
+            guest.sh(&CHANGE.replace("{A}", A).replace('\n', "; "))?;
+            step(&format!("{tool} save wg0"), "")?;
+        }
+        step(&format!("{tool} down wg0"), off)?;
+    }
+    guest.sh(off)?;
+    Ok(story)
 }
 
 fn reloads_one_of_many_peers_and_loses_nothing_of_another(peers: &Peers<'_>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `save` and `SaveConfig = true`: as the stock tool, the state survives; unlike there, all else of the file does, too.
 
+use super::files::{A, B, filled};
 use super::world::{Tool, World};
-use super::{A, B, filled};
 
 const FILE: &str = "# mine\nAddress = 10.9.0.2/24, fd09::2/64\nListenPort = 777\nDNS = 10.9.0.1, corp.example\nMTU = 1380\n\
                     PostUp = echo up # %i >> /run/wireguard/log\n\n# Name = alice\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16 # home\n\

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use e2e::{Side, command, engine, needs};
 
+use super::files::RESOLVCONF;
+
 /// Which tool, and what runs the interface for the stock one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
@@ -28,15 +30,7 @@ mount -t tmpfs tmpfs /etc/wireguard && chmod 700 /etc/wireguard
 mkdir -p /run/adit && mount -t tmpfs tmpfs /run/adit
 mkdir -p /run/wireguard/bin
 for folder in /run/dbus /run/systemd; do [ ! -d $folder ] || mount -t tmpfs tmpfs $folder; done
-cat > /run/wireguard/bin/resolvconf <<'END'
-#!/bin/sh
-if [ $1 = -l ]; then exec cat /run/wireguard/servers; fi
-echo \"resolvconf $*\" >> /run/wireguard/log
-case $1 in
--a) tee /run/wireguard/servers >> /run/wireguard/log ;;
--d) rm -f /run/wireguard/servers ;;
-esac
-END
+printf '%s' '{RESOLVCONF}' > /run/wireguard/bin/resolvconf
 chmod 755 /run/wireguard/bin/resolvconf
 ip link add v0 type veth peer name v1
 ip link set v1 up
@@ -77,7 +71,7 @@ impl World {
             return None;
         }
         let side = Side::new().unwrap();
-        side.sh(PREPARE).unwrap();
+        side.sh(&PREPARE.replace("{RESOLVCONF}", RESOLVCONF)).unwrap();
         let folder = engine::link("wg-quick")
             .parent()
             .unwrap()
