@@ -12,6 +12,8 @@ mod confirm;
 mod differences;
 #[path = "wg_quick/dns.rs"]
 mod dns;
+#[path = "wg_quick/file_kills.rs"]
+mod file_kills;
 #[path = "wg_quick/files.rs"]
 mod files;
 #[path = "wg_quick/firewall.rs"]

@@ -132,7 +132,7 @@ impl<'a> Killing<'a> {
 
     /// Runs a command to its end, and returns some places on its way, others for each file.
     fn places(&self, command: &str, file: usize) -> Result<Vec<Place>> {
-        let options = kill::options("/tmp/calls");
+        let options = kill::options("/tmp/calls", kill::STEPS);
         let line = format!("strace {options} adit {command} wg0 2> /tmp/said || cat /tmp/said; cat /tmp/calls");
         let all = kill::places(&self.guest.sh(&line)?);
         let first = file * EVERY / FILES.len();

@@ -9,8 +9,7 @@ use super::world::{Tool, World};
 #[test]
 fn name_servers_are_used_without_a_resolvconf() {
     let Some(world) = World::new() else { return };
-    world.sh("rm /run/wireguard/bin/resolvconf; printf 'nameserver 192.0.2.1\\noptions rotate\\n' > /run/wireguard/resolv.conf");
-    world.sh("mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
+    world.has_resolv_conf("nameserver 192.0.2.1\\noptions rotate\\n", true);
     let before = world.sh("cat /etc/resolv.conf");
     world.write(&filled("DNS = 10.9.0.1, corp.example"));
     world.ok(Tool::Ours, "up wg0");
@@ -57,6 +56,24 @@ fn name_servers_are_used_without_a_resolvconf() {
         (world.sh("cat /etc/resolv.conf").as_str(), left.as_str()),
         ("nameserver 192.0.2.9", "")
     );
+}
+
+/// As in a container whose root is read-only, but for the files that its engine mounts.
+#[test]
+fn a_resolv_conf_of_which_no_copy_can_be_kept_stays_as_it_is() {
+    let Some(world) = World::new() else { return };
+    world.has_resolv_conf("nameserver 192.0.2.1\\n", true);
+    world.write(&filled("DNS = 10.9.0.1"));
+    world.sh("mount -o remount,bind,ro /etc");
+    for command in ["up wg0", "reload wg0"] {
+        world.ok(Tool::Ours, command);
+        let errors = world.errors();
+        let why = "cannot be kept in `/etc/resolv.conf.before-adit': Read-only file system";
+        assert!(errors.contains(why), "{command}: {errors}");
+        assert_eq!(world.sh("cat /etc/resolv.conf"), "nameserver 192.0.2.1");
+    }
+    world.ok(Tool::Ours, "down wg0");
+    assert!(!world.errors().contains("Warning"), "{}", world.errors());
 }
 
 /// With a systemd-resolved that answers: `resolved.rs`.

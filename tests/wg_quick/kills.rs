@@ -37,13 +37,18 @@ fn world() -> Option<World> {
 
 /// Runs a command to its end, and returns the places on its way.
 fn places(world: &World, words: &str) -> Vec<Place> {
-    let output = world.traced(&kill::options("/run/wireguard/calls"), words);
+    places_of(kill::STEPS, world, words)
+}
+
+/// The same for some calls.
+pub(crate) fn places_of(calls: &str, world: &World, words: &str) -> Vec<Place> {
+    let output = world.traced(&kill::options("/run/wireguard/calls", calls), words);
     assert!(output.status.success(), "{words}: {}", world.errors());
     kill::places(&world.sh("cat /run/wireguard/calls"))
 }
 
 /// Runs a command that is killed at a place, and waits for what it called.
-fn kill(world: &World, words: &str, place: &Place) {
+pub(crate) fn kill(world: &World, words: &str, place: &Place) {
     let status = world.traced(&place.options(), words).status;
     assert_eq!(status.signal(), Some(9), "{words}, {place}: {}", world.errors());
     world.commands_end();
@@ -56,7 +61,7 @@ fn is_left(world: &World) -> bool {
         .is_empty()
 }
 
-fn down_if_left(world: &World) {
+pub(crate) fn down_if_left(world: &World) {
     if is_left(world) {
         world.ok(Tool::Ours, "down wg0");
     }
@@ -104,7 +109,7 @@ fn a_down_killed_at_any_step_goes_on_from_there() {
 
 /// What a `reload` makes. Rules of another mark stand before those of the one that goes, and the order of addresses is that in which they
 /// came at last.
-fn reloaded(world: &World) -> String {
+pub(crate) fn reloaded(world: &World) -> String {
     let state = comparable(&world.state());
     let without_priority = |line: &str| match line.split_once(":\t") {
         Some((priority, rule)) if priority.parse::<u32>().is_ok() => rule.to_owned(),

@@ -144,8 +144,7 @@ impl Machine {
             return None;
         }
         let world = World::new()?;
-        world.sh("rm /run/wireguard/bin/resolvconf; echo nameserver 127.0.0.53 > /run/wireguard/resolv.conf");
-        world.sh("mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
+        world.has_resolv_conf("nameserver 127.0.0.53\\n", true);
         let listener = UnixListener::bind(format!("/proc/{}/root/run/wireguard/bus", world.pid())).unwrap();
         let resolved = Arc::<Mutex<Resolved>>::default();
         let shared = Arc::clone(&resolved);
@@ -186,7 +185,7 @@ impl Machine {
     /// The places around those at which it turns to the bus.
     fn places(&self, file: usize, command: &str) -> Vec<Place> {
         self.world.write(&filled(FILES[file]));
-        let options = kill::options("/run/wireguard/calls");
+        let options = kill::options("/run/wireguard/calls", kill::STEPS);
         let output = self
             .world
             .under(&format!("{BUS} strace {options}"), &format!("{command} wg0"));

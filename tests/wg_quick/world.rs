@@ -95,6 +95,16 @@ impl World {
         self.path = "/run/wireguard/bin:/run/wireguard/sbin:/usr/bin:/bin".to_owned();
     }
 
+    /// Has a folder `/etc` of its own, where resolv.conf is a file that says this, or one mounted there, as in containers; and no resolvconf.
+    pub(crate) fn has_resolv_conf(&self, text: &str, is_mount: bool) {
+        self.sh("rm /run/wireguard/bin/resolvconf; mkdir /run/wireguard/etc; cp -a /etc/. /run/wireguard/etc");
+        self.sh("mount --bind /run/wireguard/etc /etc; rm -f /etc/resolv.conf*; mkdir -pm 700 /etc/wireguard");
+        self.sh(&format!("printf '{text}' > /etc/resolv.conf"));
+        if is_mount {
+            self.sh("cp /etc/resolv.conf /run/wireguard; mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
+        }
+    }
+
     pub(crate) fn write(&self, file: &str) {
         self.write_to("wg0", file);
     }

@@ -57,6 +57,10 @@ impl Drop for Temporary {
 pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        // Where nothing can be removed, that is said of what is not there, too.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem && fs::symlink_metadata(path).is_err() => {
+            Ok(())
+        }
         removed => removed,
     }
 }

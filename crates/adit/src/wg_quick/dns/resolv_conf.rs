@@ -2,10 +2,14 @@
 //!
 //! What was there comes back with the last tunnel that has changed it, unless somebody has changed the file meanwhile. A copy lies beside it: after a crash of the machine
 //! the next edit, whose journal is gone, finds there what was before.
+//!
+//! In containers the file is a mount, which cannot be replaced. It is written over in such a way that a killed edit leaves nothing that is taken for
+//! somebody else's.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::iter;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -46,10 +50,15 @@ impl Edit {
 
     /// Notes what is there, and what shall be.
     pub(super) fn prepare(&mut self, text: &str) -> io::Result<()> {
-        self.before = read(&self.path)?;
-        if self.before.as_ref().is_some_and(|before| before.starts_with(MARK)) {
-            self.before = read(&self.copy())?;
-        }
+        let present = read(&self.path)?;
+        let copy = read(&self.copy())?;
+        let is_ours =
+            |present: &String| present.starts_with(MARK) || copy.as_ref().is_some_and(|copy| is_padded(present, copy));
+        self.before = if present.as_ref().is_some_and(is_ours) {
+            copy
+        } else {
+            present
+        };
         // Options, such as the time to wait, stay.
         let before = self.before.as_deref().unwrap_or_default();
         let options = before.lines().filter(|line| line.starts_with("options"));
@@ -63,7 +72,10 @@ impl Edit {
             return Err(io::Error::other("it could not be read"));
         }
         if let Some(before) = &self.before {
-            self.write(&self.copy(), before)?;
+            let copy = self.copy();
+            self.write(&copy, before).map_err(|error| {
+                io::Error::other(format!("what is there cannot be kept in `{}': {error}", copy.display()))
+            })?;
         }
         self.write(&self.path, &self.after)
     }
@@ -71,7 +83,11 @@ impl Edit {
     /// Tells whether somebody has written another file, of which no tunnel's servers are a part.
     pub(super) fn is_overwritten(&self) -> bool {
         let present = read(&self.path).ok().flatten();
-        !self.after.is_empty() && !present.is_some_and(|present| present.starts_with(MARK))
+        let is_ours = |present: &String| {
+            let is_half = |before: &String| present != before && is_between(present, &self.after, before);
+            present.starts_with(MARK) || self.before.as_ref().is_some_and(is_half)
+        };
+        !self.after.is_empty() && !present.as_ref().is_some_and(is_ours)
     }
 
     /// Brings back what was there, or what one of `others`, edits of tunnels that stay up, has made of it.
@@ -87,16 +103,25 @@ impl Edit {
         if self.after.is_empty() || others.iter().any(|other| is_of(other)) {
             return Ok(());
         }
-        if is_of(self) {
+        if present != self.before {
+            if !present.is_some_and(|present| self.is_by(&others, &present)) {
+                return Err(io::Error::other("somebody has changed it meanwhile"));
+            }
             match (others.last(), &self.before) {
                 (Some(other), _) => return self.write(&self.path, &other.after),
                 (None, Some(before)) => self.write(&self.path, before)?,
                 (None, None) => fs::remove_file(&self.path)?,
             }
-        } else if present != self.before {
-            return Err(io::Error::other("somebody has changed it meanwhile"));
         }
         remove_if_there(&self.copy())
+    }
+
+    /// Tells whether a text is that of this edit, or on the way between two of what was there and these edits.
+    fn is_by(&self, others: &[&Self], text: &str) -> bool {
+        let edits = others.iter().copied().chain([self]).map(|edit| &edit.after);
+        let texts: Vec<&String> = edits.chain(&self.before).collect();
+        let to_any = |from: &&String| texts.iter().any(|to| from != to && is_between(text, from, to));
+        text == self.after || texts.iter().any(to_any)
     }
 
     fn copy(&self) -> PathBuf {
@@ -107,7 +132,7 @@ impl Edit {
         self.path.with_extension("conf.adit")
     }
 
-    /// Writes a whole file or nothing; in place only where it is a mount, as in containers.
+    /// Writes a whole file or nothing; in place only where it is a mount.
     fn write(&self, path: &Path, text: &str) -> io::Result<()> {
         let mut temporary = Temporary::create(self.temporary())?;
         temporary.file.write_all(text.as_bytes())?;
@@ -118,10 +143,46 @@ impl Edit {
         }
         temporary.file.sync_all()?;
         match temporary.rename(path) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => fs::write(path, text),
-            replaced => replaced,
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => write_over(path, text),
+            // A copy is to be there before the file is written over, whenever the machine stops.
+            replaced => replaced.and_then(|()| sync_folder(path)),
         }
     }
+}
+
+/// Writes over a file. Until it is at its end the old text is there, or the new one and empty lines; only of texts longer than a page perhaps the first pages of
+/// the new one, and then the old one.
+fn write_over(path: &Path, text: &str) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let present = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let padded: Vec<u8> = padded(text, present).collect();
+    file.write_all_at(&padded, 0)?;
+    // No machine that stops finds the old text cut off.
+    file.sync_data()?;
+    file.set_len(text.len() as u64)?;
+    file.sync_all()
+}
+
+/// Returns a text with empty lines after it where it is shorter than another.
+fn padded(text: &str, length: usize) -> impl Iterator<Item = u8> {
+    let missing = length.saturating_sub(text.len());
+    text.bytes().chain(iter::repeat_n(b'\n', missing))
+}
+
+fn is_padded(present: &str, text: &str) -> bool {
+    padded(text, present.len()).eq(present.bytes())
+}
+
+/// Tells whether a text is there before, after or while one is written over another.
+fn is_between(present: &str, from: &str, to: &str) -> bool {
+    let same = iter::zip(present.bytes(), padded(to, from.len()))
+        .take_while(|(present, to)| present == to)
+        .count();
+    present == to || present.bytes().skip(same).eq(from.bytes().skip(same))
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn read(path: &Path) -> io::Result<Option<String>> {
@@ -132,128 +193,4 @@ fn read(path: &Path) -> io::Result<Option<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OURS: &str = "# by adit, while a tunnel is up\nnameserver 10.0.0.1\noptions rotate\n";
-
-    /// A path in a directory of its own, with this text if any.
-    fn file(name: &str, text: Option<&str>) -> PathBuf {
-        let directory = std::env::temp_dir().join(format!("adit-resolv-{name}-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("resolv.conf");
-        let _ = fs::remove_file(&path);
-        if let Some(text) = text {
-            fs::write(&path, text).unwrap();
-        }
-        path
-    }
-
-    fn edit(path: &Path) -> Edit {
-        let mut edit = Edit::of(path);
-        edit.prepare("nameserver 10.0.0.1\n").unwrap();
-        edit.make().unwrap();
-        edit
-    }
-
-    fn files(path: &Path) -> usize {
-        fs::read_dir(path.parent().unwrap()).unwrap().count()
-    }
-
-    #[test]
-    fn what_was_there_comes_back() {
-        let before = "nameserver 192.0.2.1\noptions rotate\nsearch lan\n";
-        let path = file("back", Some(before));
-        let change = edit(&path);
-        assert_eq!(fs::read_to_string(&path).unwrap(), OURS);
-        change.undo([]).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), before);
-        change.undo([]).unwrap();
-        assert_eq!(files(&path), 1);
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    }
-
-    #[test]
-    fn who_may_read_and_write_it_stays() {
-        let path = file("mode", Some("nameserver 192.0.2.1\n"));
-        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        let change = edit(&path);
-        assert_eq!(mode(), 0o640);
-        change.undo([]).unwrap();
-        assert_eq!(mode(), 0o640);
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    }
-
-    #[test]
-    fn where_there_was_no_file_there_is_none_again() {
-        let path = file("none", None);
-        assert!(can_be_edited(&path));
-        edit(&path).undo([]).unwrap();
-        assert_eq!(files(&path), 0);
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    }
-
-    #[test]
-    fn the_servers_of_a_tunnel_that_stays_up_stay_in_use() {
-        let before = "nameserver 192.0.2.1\n";
-        for [first, second] in [["10.0.0.1", "10.0.0.2"], ["10.0.0.1", "10.0.0.1"]] {
-            for goes_first in [0, 1] {
-                let path = file("two", Some(before));
-                let edits = [first, second].map(|server| {
-                    let mut edit = Edit::of(&path);
-                    edit.prepare(&format!("nameserver {server}\n")).unwrap();
-                    edit.make().unwrap();
-                    edit
-                });
-                let [gone, stays] = [&edits[goes_first], &edits[1 - goes_first]];
-                gone.undo([stays]).unwrap();
-                assert_eq!(fs::read_to_string(&path).unwrap(), stays.after);
-                stays.undo([]).unwrap();
-                assert_eq!(fs::read_to_string(&path).unwrap(), before);
-                assert_eq!(files(&path), 1);
-                fs::remove_dir_all(path.parent().unwrap()).unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn an_edit_that_was_not_prepared_undoes_nothing() {
-        let path = file("empty", Some(""));
-        Edit::of(&path).undo([]).unwrap();
-        assert!(path.exists());
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    }
-
-    #[test]
-    fn what_a_killed_program_left_beside_it_goes() {
-        let path = file("killed", Some("nameserver 192.0.2.1\n"));
-        let mut killed = Edit::of(&path);
-        killed.prepare("nameserver 10.0.0.1\n").unwrap();
-        fs::write(killed.temporary(), "").unwrap();
-        killed.undo([]).unwrap();
-        assert_eq!(files(&path), 1);
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    }
-
-    #[test]
-    fn what_somebody_else_wrote_meanwhile_stays() {
-        let path = file("else", Some("nameserver 192.0.2.1\n"));
-        let change = edit(&path);
-        fs::write(&path, "nameserver 192.0.2.9\n").unwrap();
-        assert!(change.undo([]).is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "nameserver 192.0.2.9\n");
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    }
-
-    #[test]
-    fn after_a_crash_the_next_edit_knows_what_was_before() {
-        let before = "nameserver 192.0.2.1\noptions rotate\n";
-        let path = file("crash", Some(before));
-        drop(edit(&path));
-        edit(&path).undo([]).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), before);
-        assert_eq!(files(&path), 1);
-        fs::remove_dir_all(path.parent().unwrap()).unwrap();
-    }
-}
+mod tests;
