@@ -90,7 +90,11 @@ pub(crate) fn look_up(names: &BTreeSet<Endpoint>, tell: &(dyn Fn(Endpoint, Answe
     for names in names.chunks(AT_A_TIME) {
         thread::scope(|scope| {
             for name in names {
-                scope.spawn(|| tell((*name).clone(), resolve::udp(&name.host, name.port)));
+                let ask = move || tell((*name).clone(), resolve::udp(&name.host, name.port));
+                // Where there is no room for a thread one asks after the other.
+                if thread::Builder::new().spawn_scoped(scope, ask).is_err() {
+                    ask();
+                }
             }
         });
     }

@@ -32,12 +32,14 @@ pub(super) fn known(names: &BTreeSet<Endpoint>, time: Duration) -> Vec<(Endpoint
     let (sender, answers) = mpsc::channel();
     let mut left = names.clone();
     let names = names.clone();
-    thread::spawn(move || {
+    let ask = move || {
         look_up(&names, &|name, answer| {
             // Nobody waits any more for what comes late.
             let _ = sender.send((name, answer));
         });
-    });
+    };
+    // Where there is no room for a thread nobody answers.
+    let _ = thread::Builder::new().spawn(ask);
     let until = Instant::now() + time;
     let mut known = Vec::new();
     let tell = |why: &str, name| say(format_args!("{why}: `{name}'"));
@@ -68,30 +70,41 @@ pub(super) fn go_on_in_background(file: &File) -> Outcome {
 }
 
 /// Gives peers that have no endpoint the one that the file names, as soon as it is known; then a kill switch lets no more questions pass. The
-/// interface gets an MTU for the way there. Ends with the interface.
+/// interface gets an MTU for the way there. Ends with the interface; what fails, such as for a disk that is full, is tried again.
 pub(super) fn set_when_known(file: &File) -> Outcome {
+    let interface = &file.interface;
     let mut patience = Patience::new();
-    let news = Notify::new(Topics {
-        addresses: true,
-        ..Topics::default()
-    });
-    let mut news = news.map_err(|error| Failure::new(format!("cannot listen to the kernel: {error}")))?;
+    let listen = || {
+        Notify::new(Topics {
+            addresses: true,
+            ..Topics::default()
+        })
+    };
+    let mut news = listen();
     loop {
-        patience.wait_for_address(&mut news);
-        let device = wireguard::open(&file.interface).and_then(|mut device| device.status());
-        let Ok(status) = device else { return Ok(()) };
-        // Somebody may be writing the file.
-        let Ok(text) = file.text() else { continue };
-        let Ok((config, quick)) = file.understand(&text) else {
-            continue;
-        };
-        let all_are_known = set_known(file, &config, &status) && close_kill_switch(&file.interface)?;
-        // Without it large packets are lost, but nothing else.
-        let fits = fit_mtu(&file.interface, &text, &quick).unwrap_or(true);
-        if all_are_known && fits {
+        if let Ok(news) = &mut news {
+            patience.wait_for_address(news);
+        } else {
+            patience.wait();
+            news = listen();
+        }
+        if engine::exists(interface).is_ok_and(|is_there| !is_there) {
+            return Ok(());
+        }
+        if go_on(file).unwrap_or(false) {
             return Ok(());
         }
     }
+}
+
+/// Takes what is known by now. Tells whether nothing is left to be done.
+fn go_on(file: &File) -> Result<bool, Failure> {
+    let status = engine::status(&file.interface)?;
+    // Somebody may be writing it.
+    let text = file.text()?;
+    let (config, quick) = file.understand(&text)?;
+    let is_closed = set_known(file, &config, &status) && close_kill_switch(&file.interface)?;
+    Ok(fit_mtu(&file.interface, &text, &quick)? && is_closed)
 }
 
 /// Gives the interface the MTU for the way to its peers, unless the file names one. Tells whether it has it; while an `up` or a reload goes
@@ -164,9 +177,10 @@ pub(super) fn close_kill_switch(interface: &str) -> Result<bool, Failure> {
         if !journal.complete || journal.is_unsure_of_kill_switch() {
             return Ok(false);
         }
+        // That it is closed is written down when it is: else nobody would try again.
+        journal.make(&Item::KillSwitch(exceptions.closed()), &mut Host::open(interface)?)?;
         journal.close_kill_switch();
         journal.write()?;
-        journal.make(&Item::KillSwitch(exceptions.closed()), &mut Host::open(interface)?)?;
     }
     Ok(true)
 }
