@@ -8,6 +8,8 @@ mod bare;
 mod collisions;
 #[path = "wg_quick/confirm.rs"]
 mod confirm;
+#[path = "wg_quick/dhcp.rs"]
+mod dhcp;
 #[path = "wg_quick/differences.rs"]
 mod differences;
 #[path = "wg_quick/dns.rs"]

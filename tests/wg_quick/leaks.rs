@@ -25,7 +25,7 @@ const COUNTERS: [(&str, &str); 5] = [
 const STEP: Duration = Duration::from_millis(5);
 
 /// Stops all who send when a test ends, whatever way.
-struct End<'a>(&'a AtomicBool);
+pub(super) struct End<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
