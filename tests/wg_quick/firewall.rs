@@ -290,15 +290,20 @@ fn questions_for_names_pass_a_kill_switch_until_they_are_answered() {
     world.ok(Tool::Ours, "up wg0");
     let passes = |world: &World| world.sh("nft list table ip adit-kill-switch-wg0 | grep -c 'dport 53 accept' || true");
     assert_eq!(passes(&world), "2");
-    // Nor does a full disk keep them open; what could not be written down then is later.
+    // Who waits for the answer may be killed.
+    let waiting = |world: &World| world.running("wg-quick resolve");
+    for pid in waiting(&world) {
+        e2e::side::end(pid, Signal::KILL);
+    }
+    world.ok(Tool::Ours, "reload wg0");
+    // A full disk does not keep them open; what could not be written down then is later.
     world.sh("mount -o remount,size=16k /run/adit; dd if=/dev/zero of=/run/adit/full 2> /dev/null || true");
     world.sh("cp /etc/hosts /run/wireguard/hosts; echo 192.0.2.7 late.invalid >> /run/wireguard/hosts; mount --bind /run/wireguard/hosts /etc/hosts");
     world.becomes("0", passes);
     assert!(world.sh("wg show wg0 endpoints").ends_with("192.0.2.7:5"));
-    let answered = |world: &World| world.running("wg-quick resolve").len().to_string();
-    assert_eq!(answered(&world), "1");
+    assert_eq!(waiting(&world).len(), 1);
     world.sh("rm /run/adit/full");
-    world.becomes("0", answered);
+    world.becomes("0", |world| waiting(world).len().to_string());
     assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
     world.ok(Tool::Ours, "down wg0");
 }
