@@ -101,15 +101,12 @@ pub(super) fn before_down(file: &File, journal: &mut Journal, lock: &Lock) -> Ou
     if !journal.complete || !engine::exists(&file.interface)? {
         return Ok(());
     }
-    if let Ok(text) = file.text()
-        && used.is(&text)
-    {
-        return save(file, &text, Some(journal), lock);
-    }
-    say(format_args!(
-        "Warning: {}: what was changed at run time is lost",
-        edited(file)
-    ));
+    let why = match file.text() {
+        Ok(text) if used.is(&text) => return save(file, &text, Some(journal), lock),
+        Ok(_) => edited(file),
+        Err(failure) => failure.message,
+    };
+    say(format_args!("Warning: {why}: what was changed at run time is lost"));
     Ok(())
 }
 
