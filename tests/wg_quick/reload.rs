@@ -72,6 +72,23 @@ fn a_reloaded_tunnel_is_the_one_that_the_file_makes_anew() {
 }
 
 #[test]
+fn a_mark_that_somebody_cleared_comes_back_and_nothing_around_it_changes() {
+    let Some(world) = World::new() else { return };
+    for lines in ["", "FwMark = off", "KillSwitch = true"] {
+        let file = format!("Address = 10.9.0.2/24\n{lines}\n[Peer]\nPublicKey = {{A}}\nAllowedIPs = 0.0.0.0/0");
+        world.write(&filled(&file));
+        world.ok(Tool::Ours, "up wg0");
+        let (before, plan) = (world.state(), || world.run(Tool::Ours, "plan wg0").stdout);
+        assert_eq!(plan(), b"wg0: nothing to change\n", "{lines}");
+        world.sh("wg set wg0 fwmark 0");
+        assert_eq!(plan(), b"wg0: ~ fwmark: 0xca6c\n", "{lines}");
+        world.ok(Tool::Ours, "reload wg0");
+        assert_eq!(world.state(), before, "{lines}");
+        world.ok(Tool::Ours, "down wg0");
+    }
+}
+
+#[test]
 fn a_plan_tells_the_difference_and_changes_nothing() {
     let Some(world) = World::new() else { return };
     world.write(&filled(FILES[2]));

@@ -106,7 +106,7 @@ pub(super) fn kill_switch(
         KillSwitch::OnButLocal => true,
     };
     let fwmark = match fwmark {
-        0 => setup::free_mark(netlink, &marks(&journal.others()?))?,
+        0 => new_mark(journal, &journal.others()?, netlink)?,
         mark => mark,
     };
     Ok(Some(Exceptions {
@@ -205,7 +205,7 @@ pub(super) fn routes(
     let others = journal.others()?;
     let mut choose = |netlink: &mut Netlink| match (fwmark, routes.new_mark) {
         (0, None) => {
-            let chosen = setup::free_mark(netlink, &marks(&others))?;
+            let chosen = new_mark(journal, &others, netlink)?;
             routes.new_mark = Some(chosen);
             Ok(chosen)
         }
@@ -247,14 +247,17 @@ fn all_addresses(quick: &Quick, journal: &Journal, host: &mut Host) -> Result<Ve
     Ok(all)
 }
 
-/// Returns the marks of other interfaces that are up.
-fn marks(others: &[Journal]) -> Vec<u32> {
+/// Returns the mark for an interface without one: that of what stands around it, where somebody has cleared it, or one that nobody uses.
+fn new_mark(journal: &Journal, others: &[Journal], netlink: &mut Netlink) -> Result<u32, Error> {
     let mark = |item: &Item| match item {
         Item::Firewall { mark, .. } => Some(*mark),
         Item::KillSwitch(exceptions) => Some(exceptions.fwmark),
         _ => None,
     };
-    journal::items(others).filter_map(mark).collect()
+    match journal.items.iter().find_map(mark) {
+        Some(own) => Ok(own),
+        None => setup::free_mark(netlink, &journal::items(others).filter_map(mark).collect::<Vec<_>>()),
+    }
 }
 
 /// Returns the priorities of rules of other interfaces, those that are yet to be made included.

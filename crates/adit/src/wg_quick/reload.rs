@@ -369,7 +369,7 @@ impl Plan {
         let routes = desired::routes(&quick, &journal, allowed.into_iter(), fwmark, host)?;
         wanted.extend(routes.items);
         wanted.extend(desired::gateway(&quick, &journal, host.netlink())?);
-        request.fwmark = routes.new_mark.or(request.fwmark);
+        request.fwmark = routes.new_mark.or(request.fwmark).filter(|mark| *mark != live.fwmark);
         let hooks = |stage| quick.hooks(stage).map(str::to_owned).collect();
         Ok(Self {
             changes: changes(&journal.items, &journal.unsure, &wanted),
