@@ -1,5 +1,8 @@
 //! Each tool takes down what the other brought up; and where adit is better than the stock tool, and stays so.
 
+use e2e::engine;
+
+use super::firewall::Internet;
 use super::world::{Tool, World};
 use super::{A, filled};
 
@@ -18,6 +21,69 @@ fn each_tool_takes_down_what_the_other_brought_up() {
         assert_eq!(world.settled(), before, "{first:?} up, {second:?} down");
         world.ok(first, "up wg0");
         world.ok(first, "down wg0");
+    }
+}
+
+/// As people change peers by the stock tools, here of a tunnel that ours brought up: without its routes.
+#[test]
+fn either_tool_syncs_peers_and_reload_makes_their_routes() {
+    let Some(net) = Internet::new() else { return };
+    let client = &net.client;
+    net.serve("Gateway = true");
+    net.server.ok(Tool::Ours, "up wg0");
+    let before = client.state();
+    let around =
+        || client.sh("for v in 4 6; do ip -$v rule; ip -$v route show table all; done; nft list ruleset; ip addr");
+    let plan = || String::from_utf8(client.run(Tool::Ours, "plan wg0").stdout).unwrap();
+    // What has come from the server, since the peer is there.
+    let received = || {
+        let all = client.sh("wg show wg0 transfer | cut -f 2");
+        all.lines().map(|bytes| bytes.parse::<u64>().unwrap()).max().unwrap()
+    };
+    let tools = |name: &str| [engine::link(name).to_string_lossy().into_owned(), name.to_owned()];
+    for (wg, quick) in tools("wg")
+        .iter()
+        .flat_map(|wg| tools("wg-quick").map(|quick| (wg, quick)))
+    {
+        for networks in ["10.9.0.1/32, 203.0.113.0/24, 2001:db8:99::/64", "0.0.0.0/0, ::/0"] {
+            let write = |second: &str| {
+                net.connect("");
+                client.sh(&format!(
+                    "sed -i 's|^AllowedIPs.*|AllowedIPs = {networks}\\n{second}|' /etc/wireguard/wg0.conf"
+                ));
+            };
+            let sync = || client.sh(&format!("bash -c '{wg} syncconf wg0 <({quick} strip wg0)'"));
+            // The stock tool clears the mark.
+            let mark = match wg.as_str() {
+                "wg" if networks.contains("::/0") => "wg0: ~ fwmark: 0xca6c\n",
+                _ => "",
+            };
+            write("");
+            client.ok(Tool::Ours, "up wg0");
+            net.reaches_the_host();
+            client.sh("ping -qc 20 -i 0.01 10.9.0.1");
+            let (made, carried) = (around(), received());
+
+            for (second, change) in [
+                (format!("[Peer]\\nPublicKey = {A}\\nAllowedIPs = 10.3.0.0/16"), '+'),
+                (String::new(), '-'),
+            ] {
+                write(&second);
+                let there = around();
+                sync();
+                assert_eq!(client.sh("wg show wg0 peers").contains(A), change == '+');
+                assert_eq!(around(), there);
+                let route = format!("wg0: {change} ip -4 route add 10.3.0.0/16 dev wg0\n");
+                assert_eq!(plan(), mark.to_owned() + &route, "{wg} {quick} {networks}");
+                client.ok(Tool::Ours, "reload wg0");
+                assert_eq!(plan(), "wg0: nothing to change\n");
+                net.reaches_the_host();
+                assert!(received() > carried);
+            }
+            assert_eq!(around(), made);
+            client.ok(Tool::Ours, "down wg0");
+            assert_eq!(client.settled(), before, "{wg} {quick} {networks}");
+        }
     }
 }
 
