@@ -34,9 +34,20 @@ fn beside_an_engine(programs: &[&str], parameters: &str, check: fn(&Peers<'_>) -
     let side = Side::new().unwrap();
     let guest = Guest::boot_with(&side, programs, parameters).unwrap();
     let running = Running::start(&engine, &side).unwrap();
-    if let Err(error) = Peers::new(&side, &guest).and_then(|peers| check(&peers)) {
-        let peers = [&side as &dyn Node, &guest].map(|node| node.sh("date; wg").unwrap_or_else(|error| error));
-        let [engine, kernel] = peers;
+    let keys = Keys::new(&side).unwrap();
+    holds(check, &side, guest, keys, &running);
+}
+
+/// Checks something of a guest, and switches it off.
+fn holds(check: fn(&Peers<'_>) -> Result<()>, side: &Side, guest: Guest, keys: Keys, running: &Running) {
+    let peers = Peers {
+        side,
+        guest: &guest,
+        keys,
+    };
+    if let Err(error) = check(&peers) {
+        let told = [side as &dyn Node, &guest].map(|node| node.sh("date; wg").unwrap_or_else(|error| error));
+        let [engine, kernel] = told;
         panic!(
             "{error}\n--- engine\n{engine}{}\n--- guest\n{kernel}\n{}",
             running.log(),
@@ -50,36 +61,45 @@ fn beside_an_engine(programs: &[&str], parameters: &str, check: fn(&Peers<'_>) -
 struct Peers<'a> {
     side: &'a Side,
     guest: &'a Guest,
-    server_key: String,
+    keys: Keys,
 }
 
-impl<'a> Peers<'a> {
-    fn new(side: &'a Side, guest: &'a Guest) -> Result<Self> {
-        guest.sh("ip link del wg0; wg genkey > /tmp/key")?;
-        side.sh("umask 077; wg genkey > /run/wireguard/key")?;
-        let guest_key = guest.sh("wg pubkey < /tmp/key")?;
+impl Peers<'_> {
+    /// Writes the file of the guest, with some lines about the interface.
+    fn file(&self, lines: &str) -> Result<()> {
+        self.keys.file(self.guest, lines)
+    }
+}
+
+/// The private key of the guest, and the public one of the engine.
+struct Keys {
+    guest: String,
+    server: String,
+}
+
+impl Keys {
+    /// Sets up the engine, and has it know the guest.
+    fn new(side: &Side) -> Result<Self> {
+        let guest = side.sh("wg genkey")?.trim().to_owned();
         side.sh(&format!(
-            "wg set wg0 listen-port 51820 private-key /run/wireguard/key peer {} allowed-ips 10.9.0.2/32,fd09::2/128
+            "umask 077; wg genkey > /run/wireguard/key
+             wg set wg0 listen-port 51820 private-key /run/wireguard/key \
+             peer $(echo {guest} | wg pubkey) allowed-ips 10.9.0.2/32,fd09::2/128
              ip addr add 10.9.0.1/24 dev wg0; ip addr add fd09::1/64 dev wg0 nodad; ip link set wg0 up",
-            guest_key.trim()
         ))?;
-        let server_key = side.sh("wg pubkey < /run/wireguard/key")?.trim().to_owned();
-        Ok(Self {
-            side,
-            guest,
-            server_key,
-        })
+        let server = side.sh("wg pubkey < /run/wireguard/key")?.trim().to_owned();
+        Ok(Self { guest, server })
     }
 
     /// Writes the file of the guest, with some lines about the interface.
-    fn file(&self, lines: &str) -> Result<()> {
+    fn file(&self, guest: &impl Node, lines: &str) -> Result<()> {
         let text = format!(
-            "[Interface]\\nPrivateKey = '$(cat /tmp/key)'\\nAddress = 10.9.0.2/24, fd09::2/64\\n{lines}\\n\
+            "[Interface]\\nPrivateKey = {}\\nAddress = 10.9.0.2/24, fd09::2/64\\n{lines}\\n\
              [Peer]\\nPublicKey = {}\\nEndpoint = 192.0.2.1:51820\\nAllowedIPs = 0.0.0.0/0, ::/0\\n",
-            self.server_key
+            self.guest, self.server
         );
         let write = format!("printf '{text}' > /etc/wireguard/wg0.conf; chmod 600 /etc/wireguard/wg0.conf");
-        self.guest.sh(&write).map(drop)
+        guest.sh(&write).map(drop)
     }
 }
 

@@ -4,11 +4,9 @@
 #[path = "package/boot.rs"]
 mod boot;
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use e2e::debian::{Debian, System};
+use e2e::debian::{self, Debian, System};
 use e2e::{Lab, Node, Result, command, needs};
 
 const UNIT: &str = "wg-quick@wg0";
@@ -26,12 +24,7 @@ const PACKAGES: [&str; 7] = [
 
 #[test]
 fn the_deployment_guide_holds_word_for_word_and_a_tunnel_needs_no_network_to_come_up() {
-    let Some(package) = package() else { return };
-    let system = match System::new(&PACKAGES) {
-        Ok(system) => system,
-        Err(error) => return skip(&format!("a Debian system, which takes the network: {error}")),
-    };
-    system.add(&package).unwrap();
+    let Some(system) = System::new(&PACKAGES) else { return };
     the_guide_holds_word_for_word(&system);
     boot::needs_no_network(&system);
 }
@@ -138,7 +131,7 @@ fn runs(machine: &Debian) {
         machine.sh(&format!("systemctl is-active {UNIT}")).unwrap().trim(),
         "active"
     );
-    for pid in machine.processes_of(UNIT).unwrap() {
+    for pid in debian::processes_of(machine, UNIT).unwrap() {
         assert_eq!(
             machine.sh(&format!("tr '\\0' ' ' < /proc/{pid}/cmdline")).unwrap(),
             "aditd wg0 "
@@ -148,9 +141,9 @@ fn runs(machine: &Debian) {
 
 /// systemd leaves the engine alone when the command that started it has ended, and when it reads its files again.
 fn stays_up_without_its_hooks_processes(machines: &Machines) {
-    let before = machines.server.processes_of(UNIT).unwrap();
+    let before = debian::processes_of(&machines.server, UNIT).unwrap();
     machines.server.sh("systemctl daemon-reload").unwrap();
-    assert_eq!(machines.server.processes_of(UNIT).unwrap(), before);
+    assert_eq!(debian::processes_of(&machines.server, UNIT).unwrap(), before);
     let rules = machines.server.sh("iptables --list-rules FORWARD").unwrap();
     assert!(rules.contains("-A FORWARD -i wg0 -j ACCEPT"), "{rules}");
     let enabled = machines.server.sh("ls /etc/systemd/system/*.wants").unwrap();
@@ -170,7 +163,7 @@ fn comes_back(machines: &Machines) {
         // The kernel runs it.
         return;
     }
-    assert_eq!(server.processes_of(UNIT).unwrap(), [killed.trim()]);
+    assert_eq!(debian::processes_of(server, UNIT).unwrap(), [killed.trim()]);
     server.sh(&format!("kill -KILL {killed}")).unwrap();
     command::until(Duration::from_secs(10), || {
         let state = server.sh(&format!("systemctl is-active {UNIT} || true"))?;
@@ -238,9 +231,11 @@ fn reloaded(machines: &Machines) {
 /// Interface, engine and what hooks made have gone with the unit.
 fn is_gone(machine: &Debian) {
     assert!(machine.sh("ip link show wg0").is_err());
-    command::until(Duration::from_secs(5), || match &machine.processes_of(UNIT)?[..] {
-        [] => Ok(()),
-        left => Err(format!("still runs: {left:?}")),
+    command::until(Duration::from_secs(5), || {
+        match &debian::processes_of(machine, UNIT)?[..] {
+            [] => Ok(()),
+            left => Err(format!("still runs: {left:?}")),
+        }
     })
     .unwrap();
     assert_eq!(
@@ -254,25 +249,4 @@ fn is_gone(machine: &Debian) {
         machine.sh("ls -R /run/wireguard /run/adit | grep wg0 || true").unwrap(),
         ""
     );
-}
-
-/// The package, if it and all else is there.
-fn package() -> Option<PathBuf> {
-    if !needs::available(&[&System::NEEDS[..], &["dpkg", "ip"]].concat()) {
-        return None;
-    }
-    let arch = command::output(Command::new("dpkg").arg("--print-architecture")).unwrap();
-    let name = format!("adit_{}_{}.deb", env!("CARGO_PKG_VERSION"), arch.trim());
-    let path = needs::target().join("package").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    skip(&format!("{}; `cargo xtask package` makes it", path.display()));
-    None
-}
-
-/// As [`needs::available`] does it.
-fn skip(missing: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "missing: {missing}");
-    eprintln!("SKIPPED, missing: {missing}");
 }

@@ -20,13 +20,36 @@ pub struct System {
 
 impl System {
     /// The programs that a system and its machines take.
-    pub const NEEDS: [&'static str; 6] = ["mmdebstrap", "unshare", "nsenter", "setpriv", "mount", "pivot_root"];
+    const NEEDS: [&'static str; 8] = [
+        "mmdebstrap",
+        "unshare",
+        "nsenter",
+        "setpriv",
+        "mount",
+        "pivot_root",
+        "dpkg",
+        "ip",
+    ];
 
-    /// Makes a system with `packages` beside apt and systemd.
+    /// Makes a system with `packages` beside apt and systemd, and the package of adit in its folder `/opt`; where something for that is
+    /// missing, says so.
     ///
-    /// # Errors
-    /// When mmdebstrap fails, as it does without the network.
-    pub fn new(packages: &[&str]) -> Result<System> {
+    /// # Panics
+    /// As [`needs::skip`].
+    pub fn new(packages: &[&str]) -> Option<System> {
+        if !needs::available(&Self::NEEDS) {
+            return None;
+        }
+        let made = package().and_then(|package| {
+            let system =
+                Self::make(packages).map_err(|error| format!("a Debian system, which takes the network: {error}"))?;
+            system.add(&package)?;
+            Ok(system)
+        });
+        made.map_err(|missing| needs::skip(&missing)).ok()
+    }
+
+    fn make(packages: &[&str]) -> Result<System> {
         let root = needs::target()
             .join("e2e")
             .join(format!("debian.{}", std::process::id()));
@@ -41,24 +64,32 @@ impl System {
         Ok(system)
     }
 
-    /// Puts a file into the folder `/opt` of the system.
-    ///
-    /// # Errors
-    /// When it cannot be copied.
-    pub fn add(&self, file: &Path) -> Result<()> {
+    fn add(&self, file: &Path) -> Result<()> {
         let target = self.root.join("opt").join(file.file_name().unwrap_or_default());
         let copied = fs::copy(file, &target).map(drop);
         copied.map_err(|error| format!("{} to {}: {error}", file.display(), target.display()))
     }
 
-    /// Runs a line of shell as root of the system, before any machine boots it; a failing command ends it.
+    /// Writes a file of the system; `path` is relative to its root.
     ///
     /// # Errors
-    /// When the line exits with anything but 0.
-    pub fn sh(&self, line: &str) -> Result<()> {
+    /// When it cannot be written.
+    pub fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.root.join(path);
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+/// What runs on it before any machine boots it; a failing command ends a line.
+impl Node for System {
+    fn sh(&self, line: &str) -> Result<String> {
         let mut enter = Command::new("chroot");
         enter.arg(&self.root).args(CLEAN).args(["sh", "-ec", line]);
-        command::output(&mut enter).map(drop)
+        command::output(&mut enter)
     }
 }
 
@@ -160,21 +191,6 @@ impl Debian {
         })
     }
 
-    /// The process ids in the cgroup of a unit, as the machine counts them.
-    ///
-    /// # Errors
-    /// When the unit is not known.
-    pub fn processes_of(&self, unit: &str) -> Result<Vec<String>> {
-        let group = self.sh(&format!("systemctl show --property=ControlGroup --value {unit}"))?;
-        let file = format!("/sys/fs/cgroup{}/cgroup.procs", group.trim());
-        // A unit without processes has no cgroup.
-        let list = self.sh(&format!(
-            "test -n '{}' && cat '{file}' 2> /dev/null || true",
-            group.trim()
-        ))?;
-        Ok(list.lines().map(str::to_owned).collect())
-    }
-
     fn first_process(&self) -> Result<String> {
         let file = self.group.join("init.scope/cgroup.procs");
         let list = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -202,6 +218,33 @@ impl Drop for Debian {
         let _ = self.holder.wait();
         // The last of its processes may take a moment.
         let _ = command::until(Duration::from_secs(5), || remove_groups(&self.group));
+    }
+}
+
+/// The process ids in the cgroup of a unit, as the machine counts them.
+///
+/// # Errors
+/// When the unit is not known.
+pub fn processes_of(machine: &impl Node, unit: &str) -> Result<Vec<String>> {
+    let group = machine.sh(&format!("systemctl show --property=ControlGroup --value {unit}"))?;
+    let file = format!("/sys/fs/cgroup{}/cgroup.procs", group.trim());
+    // A unit without processes has no cgroup.
+    let list = machine.sh(&format!(
+        "test -n '{}' && cat '{file}' 2> /dev/null || true",
+        group.trim()
+    ))?;
+    Ok(list.lines().map(str::to_owned).collect())
+}
+
+/// The package that `cargo xtask package` made for this machine.
+fn package() -> Result<PathBuf> {
+    let arch = command::output(Command::new("dpkg").arg("--print-architecture"))?;
+    let name = format!("adit_{}_{}.deb", env!("CARGO_PKG_VERSION"), arch.trim());
+    let path = needs::target().join("package").join(name);
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("{}; `cargo xtask package` makes it", path.display()))
     }
 }
 

@@ -1,15 +1,18 @@
 //! A guest with the kernel's own WireGuard: Debian's cloud kernel under qemu, emulated in software so that it runs anywhere.
 //!
-//! The guest is machine 2 of a test: its card is a tap device in the side that hosts it, its shell a virtio port.
+//! The guest is machine 2 of a test: its card is a tap device in the side that hosts it, its shell a virtio port. It runs busybox, or a
+//! Debian system with systemd.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::debian::System;
 use crate::{Node, Result, Side, command, initramfs, needs, side};
 
 const BOOT: Duration = Duration::from_secs(120);
@@ -19,8 +22,18 @@ const COMMAND: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Guest {
     child: Child,
-    folder: PathBuf,
+    folder: Folder,
     port: Mutex<Port>,
+}
+
+/// What the guest boots from; it goes with this.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 #[derive(Debug)]
@@ -38,20 +51,49 @@ impl Guest {
     /// # Errors
     /// When the image cannot be built or the guest is not up within 120 s; the text ends with its console.
     pub fn boot(host: &Side) -> Result<Guest> {
-        Self::boot_with(host, &[], "")
+        let guest = Self::boot_with(host, &[], "")?;
+        guest.sh("ip link add wg0 type wireguard")?;
+        Ok(guest)
     }
 
-    /// Boots a guest that has some more programs of the host, by a kernel with some more parameters.
+    /// Boots a guest without `wg0` that has some more programs of the host, by a kernel with some more parameters.
     ///
     /// # Errors
     /// As [`Guest::boot`].
     pub fn boot_with(host: &Side, programs: &[&str], parameters: &str) -> Result<Guest> {
+        let guest = Self::start(host, programs, parameters, None)?;
+        guest.connect()?;
+        Ok(guest)
+    }
+
+    /// Boots a copy of a system, which has systemd, and is not connected.
+    ///
+    /// # Errors
+    /// As [`Guest::boot`].
+    pub fn boot_system(host: &Side, system: &System) -> Result<Guest> {
+        Self::start(host, &[], "systemd.mask=getty.target", Some(system))
+    }
+
+    /// Sets the guest's card up, with the outer addresses of machine 2.
+    ///
+    /// # Errors
+    /// When a command fails.
+    pub fn connect(&self) -> Result<()> {
+        let (v4, v6) = (side::outer_v4(2), side::outer_v6(2));
+        let up = format!(
+            "ip addr add {v4}/24 dev eth0 && ip link set eth0 up && \
+             if test -e /proc/net/if_inet6; then ip addr add {v6}/64 dev eth0 nodad; fi"
+        );
+        self.sh(&up).map(drop)
+    }
+
+    fn start(host: &Side, programs: &[&str], parameters: &str, system: Option<&System>) -> Result<Guest> {
         let (kernel, modules) = initramfs::cloud_kernel()?;
-        let folder = needs::target()
-            .join("e2e")
-            .join(format!("guest.{}.{}", std::process::id(), host.pid()));
-        let _ = std::fs::remove_dir_all(&folder);
-        let image = initramfs::build(&folder, &modules, programs)?;
+        let name = format!("guest.{}.{}", std::process::id(), host.pid());
+        let folder = Folder(needs::target().join("e2e").join(name));
+        let _ = fs::remove_dir_all(&folder.0);
+        let wanted = system.map_or(&initramfs::MODULES[..], |_| &initramfs::DEVICES);
+        let image = initramfs::build(&folder.0, &modules, wanted, programs)?;
         let (v4, v6) = (side::outer_v4(1), side::outer_v6(1));
         host.sh(&format!(
             "ip tuntap add tap0 mode tap && ip addr add {v4}/24 dev tap0 && ip addr add {v6}/64 dev tap0 nodad && ip link set tap0 up"
@@ -80,11 +122,16 @@ impl Guest {
         command.args(["-append", &parameters]);
         command
             .arg("-serial")
-            .arg(format!("file:{}", folder.join("console").display()))
+            .arg(format!("file:{}", folder.0.join("console").display()))
             .args(["-chardev", "stdio,id=shell", "-device", "virtio-serial-pci"])
             .args(["-device", "virtserialport,chardev=shell"]);
         command.args(["-netdev", "tap,id=n0,ifname=tap0,script=no,downscript=no,vhost=off"]);
         command.args(["-device", "virtio-net-pci,netdev=n0,romfile="]);
+        if let Some(system) = system {
+            let disk = disk(&folder.0, &modules, system)?;
+            let drive = format!("if=virtio,format=raw,cache=unsafe,file={}", disk.display());
+            command.args(["-drive", &drive]);
+        }
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -110,14 +157,14 @@ impl Guest {
             port: Mutex::new(Port { input, lines }),
         };
         guest
-            .prepare()
+            .is_ready()
             .map_err(|error| format!("{error}\n--- console\n{}", guest.console()))?;
         Ok(guest)
     }
 
     /// What the guest's kernel wrote.
     pub fn console(&self) -> String {
-        std::fs::read(self.folder.join("console"))
+        fs::read(self.folder.0.join("console"))
             .map(|b| String::from_utf8_lossy(&b).into_owned())
             .unwrap_or_default()
     }
@@ -138,20 +185,30 @@ impl Guest {
         })
     }
 
-    fn prepare(&self) -> Result<()> {
-        {
-            let port = self.port.lock().map_err(|error| error.to_string())?;
-            let deadline = Instant::now() + BOOT;
-            while next_line(&port.lines, deadline)? != "@@READY" {}
-        }
-        let (v4, v6) = (side::outer_v4(2), side::outer_v6(2));
-        self.sh("ip link add wg0 type wireguard")?;
-        self.sh(&format!(
-            "ip addr add {v4}/24 dev eth0 && ip link set eth0 up && \
-             if test -e /proc/net/if_inet6; then ip addr add {v6}/64 dev eth0 nodad; fi"
-        ))?;
+    fn is_ready(&self) -> Result<()> {
+        let port = self.port.lock().map_err(|error| error.to_string())?;
+        let deadline = Instant::now() + BOOT;
+        while next_line(&port.lines, deadline)? != "@@READY" {}
         Ok(())
     }
+}
+
+/// Gives the system its modules, makes the shell a service of it, and all of it a disk.
+fn disk(folder: &Path, modules: &Path, system: &System) -> Result<PathBuf> {
+    let place = system.root().join("lib/modules");
+    fs::create_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+    command::output(Command::new("cp").arg("-a").args([modules, &place]))?;
+    system.write("opt/shell", initramfs::SHELL)?;
+    let unit = "[Service]\nExecStart=/bin/sh /opt/shell\n[Install]\nWantedBy=multi-user.target\n";
+    system.write("etc/systemd/system/shell.service", unit)?;
+    system.sh("systemctl enable shell")?;
+    let disk = folder.join("disk");
+    let mut make = Command::new("mke2fs");
+    make.args(["-q", "-t", "ext4", "-O", "^has_journal", "-d"])
+        .args([system.root(), &disk])
+        .arg("1G");
+    command::output(&mut make)?;
+    Ok(disk)
 }
 
 impl Node for Guest {
@@ -177,7 +234,6 @@ impl Drop for Guest {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

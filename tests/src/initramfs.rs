@@ -1,5 +1,5 @@
 //! Builds the root file system of the guest: busybox, `wg`, `ip`, `ping` with their libraries, the program under test as
-//! `adit`, and the modules needed.
+//! `adit`, and the modules needed. The root may be a disk instead, with a system that has programs of its own.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 
 use crate::{Result, command, needs};
 
-/// The modules the guest loads, each with all that it depends on.
-const MODULES: [&str; 8] = [
+/// The modules that a guest loads which is to need no others, each with all that it depends on.
+pub const MODULES: [&str; 8] = [
     "virtio_net",
     "wireguard",
     "tun",
@@ -20,8 +20,17 @@ const MODULES: [&str; 8] = [
     "nft_masq",
 ];
 
-/// The first process: loads modules, then runs lines from the port and prints each one's exit code. A port loses nothing, as a serial line
-/// does whose reader is late; it can be opened once.
+/// The modules by which a system on a disk finds the others.
+pub const DEVICES: [&str; 2] = ["virtio_blk", "virtio_net"];
+
+/// Runs lines from the port and prints each one's exit code. A port loses nothing, as a serial line does whose reader is late; it can be
+/// opened once.
+pub(crate) const SHELL: &str = "exec 0<> \"$(echo /dev/vport*p1)\" 1>&0 2>&1
+echo '@@READY'
+while IFS= read -r line; do ( eval \"$line\" ); printf '\\n@@END %d\\n' $?; done
+";
+
+/// The first process: loads modules, then makes way for the system on a disk, if there is one, or becomes the shell.
 const INIT: &str = "#!/bin/busybox sh
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp; mount -t tmpfs run /run
@@ -32,10 +41,9 @@ ip() { /usr/bin/ip \"$@\"; }
 ping() { /usr/bin/ping \"$@\"; }
 export PATH=/usr/bin:/bin
 for module in $(cat /modules/order); do insmod /modules/$module || echo \"cannot load $module\"; done
+if test -b /dev/vda; then mount -t ext4 /dev/vda /disk && exec switch_root /disk /sbin/init; fi
 ip link set lo up
-exec 0<> \"$(echo /dev/vport*p1)\" 1>&0 2>&1
-echo '@@READY'
-while IFS= read -r line; do ( eval \"$line\" ); printf '\\n@@END %d\\n' $?; done
+. /shell
 poweroff -f
 ";
 
@@ -62,16 +70,18 @@ pub fn cloud_kernel() -> Result<(PathBuf, PathBuf)> {
         .ok_or_else(|| "no linux-image-…-cloud-amd64 is installed".into())
 }
 
-/// Builds the archive in `folder`, which must not exist, with some more programs, and returns its path.
+/// Builds the archive in `folder`, which must not exist, with the modules `wanted` of those in a folder and some more programs, and
+/// returns its path.
 ///
 /// # Errors
 /// When a program, library or module is missing, or a file cannot be written.
-pub fn build(folder: &Path, modules: &Path, programs: &[&str]) -> Result<PathBuf> {
+pub fn build(folder: &Path, modules: &Path, wanted: &[&str], programs: &[&str]) -> Result<PathBuf> {
     let root = folder.join("root");
-    for name in ["bin", "usr/bin", "proc", "sys", "dev", "tmp", "run", "modules"] {
+    for name in ["bin", "usr/bin", "proc", "sys", "dev", "tmp", "run", "disk", "modules"] {
         fs::create_dir_all(root.join(name)).map_err(|error| format!("{}: {error}", root.display()))?;
     }
     write(&root.join("init"), INIT.as_bytes())?;
+    write(&root.join("shell"), SHELL.as_bytes())?;
     command::output(Command::new("chmod").arg("755").arg(root.join("init")))?;
     copy(&program("busybox")?, &root.join("bin/busybox"))?;
     copy(&needs::adit(), &root.join("bin/adit"))?;
@@ -81,7 +91,7 @@ pub fn build(folder: &Path, modules: &Path, programs: &[&str]) -> Result<PathBuf
     for name in ["wg", "ip", "ping"].iter().chain(programs) {
         add_program(&root, name)?;
     }
-    let order = load_order(modules)?;
+    let order = load_order(modules, wanted)?;
     for path in &order {
         add_module(&root, &modules.join(path))?;
     }
@@ -90,11 +100,11 @@ pub fn build(folder: &Path, modules: &Path, programs: &[&str]) -> Result<PathBuf
     archive(folder, &root)
 }
 
-/// Paths of the modules below `modules`, each after those it depends on.
-fn load_order(modules: &Path) -> Result<Vec<String>> {
+/// Paths of the modules wanted below `modules`, each after those it depends on.
+fn load_order(modules: &Path, wanted: &[&str]) -> Result<Vec<String>> {
     let text = fs::read_to_string(modules.join("modules.dep")).map_err(|error| format!("modules.dep: {error}"))?;
     let mut order: Vec<String> = Vec::new();
-    for wanted in MODULES {
+    for wanted in wanted {
         let line = text.lines().find(|line| {
             let path = line.split(':').next().unwrap_or("");
             plain_name(Path::new(path)) == format!("{wanted}.ko")

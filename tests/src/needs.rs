@@ -68,16 +68,24 @@ pub fn in_ci() -> bool {
 /// Checks for root and for `programs`; when something is missing, says so and returns false.
 ///
 /// # Panics
-/// When something is missing and `CI` is `true`: there, a skipped test is a failed one.
+/// As [`skip`].
 pub fn available(programs: &[&str]) -> bool {
     let missing = missing(programs);
     if missing.is_empty() {
         return true;
     }
-    let missing = missing.join(", ");
-    assert!(!in_ci(), "missing: {missing}");
-    eprintln!(
-        "SKIPPED, missing: {missing}. `cargo xtask test` as root installs what can be installed and starts no services."
-    );
+    skip(&format!(
+        "{}. `cargo xtask test` as root installs what can be installed and starts no services.",
+        missing.join(", ")
+    ));
     false
+}
+
+/// Says that a test cannot run, and what is missing.
+///
+/// # Panics
+/// When `CI` is `true`: there, a skipped test is a failed one.
+pub fn skip(missing: &str) {
+    assert!(!in_ci(), "missing: {missing}");
+    eprintln!("SKIPPED, missing: {missing}");
 }

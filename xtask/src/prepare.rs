@@ -6,7 +6,7 @@ use std::process::Command;
 use e2e::{initramfs, needs};
 
 /// A program, and the Debian package that has it.
-const PACKAGES: [(&str, &str); 21] = [
+const PACKAGES: [(&str, &str); 22] = [
     ("wg", "wireguard-tools"),
     ("wg-quick", "wireguard-tools"),
     ("wireguard-go", "wireguard-go"),
@@ -28,6 +28,7 @@ const PACKAGES: [(&str, &str); 21] = [
     ("fish", "fish"),
     ("zsh", "zsh"),
     ("mmdebstrap", "mmdebstrap"),
+    ("mke2fs", "e2fsprogs"),
 ];
 
 /// Of those the services would change the network of a machine that people use, so they are installed for CI only.
