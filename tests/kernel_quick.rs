@@ -6,6 +6,8 @@ mod files;
 mod kills;
 #[path = "kernel_quick/proof.rs"]
 mod proof;
+#[path = "kernel_quick/systemd.rs"]
+mod systemd;
 
 use std::time::Duration;
 

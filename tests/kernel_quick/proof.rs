@@ -14,7 +14,7 @@ use super::{Peers, STATE, STOCK, answers, beside_an_engine, same, works};
 const INTERNET: &str = "ip addr add 203.0.113.9/32 dev lo; ip addr add 2001:db8:99::9/128 dev lo nodad";
 
 /// Seen from the host: what comes from the guest in the clear, but for what a link needs.
-const WATCH: &str = "nft -f - <<'END'
+pub(super) const WATCH: &str = "nft -f - <<'END'
 table inet watch {
   counter clear {}
   chain seen {
@@ -27,7 +27,7 @@ table inet watch {
 END";
 
 /// What does not stop while tunnels come and go.
-const TRAFFIC: &str = "for target in 203.0.113.9 2001:db8:99::9; do (ping -i 0.1 $target > /dev/null 2>&1 &); done
+pub(super) const TRAFFIC: &str = "for target in 203.0.113.9 2001:db8:99::9; do (ping -i 0.1 $target > /dev/null 2>&1 &); done
 (bash -c 'while sleep 0.1; do echo x > /dev/udp/203.0.113.9/53; echo x > /dev/udp/2001:db8:99::9/443; done' > /dev/null 2>&1 &)";
 
 /// How many peers there are besides the one that is heard from.
@@ -159,7 +159,7 @@ fn reloads_one_of_many_peers_and_loses_nothing_of_another(peers: &Peers<'_>) -> 
 }
 
 /// Waits a while, and counts what came from the guest in the clear since the last time.
-fn leaked(side: &Side) -> Result<u64> {
+pub(super) fn leaked(side: &Side) -> Result<u64> {
     std::thread::sleep(Duration::from_secs(1));
     let counter = side.sh("nft reset counter inet watch clear")?;
     let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
@@ -167,14 +167,14 @@ fn leaked(side: &Side) -> Result<u64> {
     packets.ok_or(counter)
 }
 
-fn none_leaked(side: &Side, when: &str) -> Result<()> {
+pub(super) fn none_leaked(side: &Side, when: &str) -> Result<()> {
     match leaked(side)? {
         0 => Ok(()),
         packets => Err(format!("{when}: {packets} packets in the clear")),
     }
 }
 
-fn some_leaked(side: &Side, when: &str) -> Result<()> {
+pub(super) fn some_leaked(side: &Side, when: &str) -> Result<()> {
     match leaked(side)? {
         0 => Err(format!("{when}: nothing comes in the clear, so nothing is proven")),
         _ => Ok(()),
