@@ -7,6 +7,8 @@ use std::process::Command;
 
 use super::{VERSION, output, run_to_end};
 
+const MAINTAINER: &str = "The adit contributors <adit@localhost>";
+
 /// The units, where Debian 12's wireguard-tools has them: below /lib, which is a link to /usr/lib.
 const UNITS: &str = "'/lib/systemd/system/wg-quick@.service' /lib/systemd/system/wg-quick.target";
 
@@ -45,6 +47,7 @@ fi
 pub(super) fn pack(root: &Path, arch: &str, epoch: u64) -> Result<PathBuf, String> {
     let arch = architecture(arch);
     let target = root.with_file_name(format!("adit_{VERSION}_{arch}.deb"));
+    write_changelog(&root.join("usr/share/doc/adit/changelog"), epoch)?;
     let sums = sums(root)?;
     let size = installed_size(root)?;
     let control = root.join("DEBIAN");
@@ -76,12 +79,24 @@ pub(super) fn pack(root: &Path, arch: &str, epoch: u64) -> Result<PathBuf, Strin
     Ok(target)
 }
 
+/// Debian's own record of a package, beside the one for users (Debian policy, 4.4 and 12.7).
+fn write_changelog(file: &Path, epoch: u64) -> Result<(), String> {
+    let date = output(Command::new("date").args(["--utc", "--rfc-email", "--date", &format!("@{epoch}")]))?;
+    let text = format!(
+        "adit ({VERSION}) unstable; urgency=medium\n\n  * CHANGELOG.md tells what is new.\n\n -- {MAINTAINER}  {date}"
+    );
+    fs::write(file, text)
+        .and_then(|()| fs::set_permissions(file, Permissions::from_mode(0o644)))
+        .map_err(|error| format!("{}: {error}", file.display()))?;
+    run_to_end(Command::new("gzip").args(["-9", "-n", "--force"]).arg(file))
+}
+
 fn describe(arch: &str, size: u64) -> String {
     format!(
         "Package: adit
 Version: {VERSION}
 Architecture: {arch}
-Maintainer: The adit contributors <adit@localhost>
+Maintainer: {MAINTAINER}
 Installed-Size: {size}
 Provides: wireguard-tools
 Conflicts: wireguard-tools

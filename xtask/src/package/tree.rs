@@ -11,13 +11,14 @@ use e2e::needs;
 const NAMES: [&str; 3] = ["aditd", "wg", "wg-quick"];
 
 /// What is installed as it stands in the source, and the folder it goes to.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 15] = [
     ("dist/systemd/wg-quick@.service", "usr/lib/systemd/system"),
     ("dist/systemd/wg-quick.target", "usr/lib/systemd/system"),
     ("dist/systemd/adit-kill-switch@.service", "usr/lib/systemd/system"),
     ("dist/systemd/50-adit.conf", "usr/lib/systemd/networkd.conf.d"),
     ("dist/debian/copyright", "usr/share/doc/adit"),
     ("README.md", "usr/share/doc/adit"),
+    ("CHANGELOG.md", "usr/share/doc/adit"),
     ("LICENSE-MIT", "usr/share/doc/adit"),
     ("LICENSE-APACHE", "usr/share/doc/adit"),
     ("docs/allowed-ips.md", "usr/share/doc/adit/docs"),
@@ -48,7 +49,6 @@ pub(super) fn lay(root: &Path, program: &Path) -> Result<(), String> {
         let from = source.join(file);
         tree.install(&from, &format!("{folder}/{}", name_of(&from)), 0o644)?;
     }
-    tree.compress(&source.join("CHANGELOG.md"), "usr/share/doc/adit/changelog.gz")?;
     for page in files_in(&source.join("dist/man"))? {
         let name = name_of(&page);
         let section = name.rsplit('.').next().unwrap_or_default();
