@@ -9,6 +9,9 @@ use super::{VERSION, output, run_to_end};
 
 const MAINTAINER: &str = "The adit contributors <adit@localhost>";
 
+/// The version of the stock tools whose words `wg` and `wg-quick` know: the package `wireguard` needs some version at the least.
+const STOCK: &str = "1.0.20250521-1";
+
 /// The units, where Debian 12's wireguard-tools has them: below /lib, which is a link to /usr/lib.
 const UNITS: &str = "'/lib/systemd/system/wg-quick@.service' /lib/systemd/system/wg-quick.target";
 
@@ -98,7 +101,7 @@ Version: {VERSION}
 Architecture: {arch}
 Maintainer: {MAINTAINER}
 Installed-Size: {size}
-Provides: wireguard-tools
+Provides: wireguard-tools (= {STOCK})
 Conflicts: wireguard-tools
 Replaces: wireguard-tools
 Suggests: openresolv | resolvconf
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn takes_the_place_of_the_stock_tools() {
         let control = describe(architecture("x86_64"), 1);
-        for relation in ["Provides", "Conflicts", "Replaces"] {
+        for relation in ["Conflicts", "Replaces"] {
             assert!(control.contains(&format!("\n{relation}: wireguard-tools\n")));
         }
         assert!(control.contains("\nArchitecture: amd64\n"));
