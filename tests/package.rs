@@ -5,6 +5,8 @@
 mod boot;
 #[path = "package/files.rs"]
 mod files;
+#[path = "package/resolvconf.rs"]
+mod resolvconf;
 
 use std::time::Duration;
 
@@ -26,7 +28,9 @@ const PACKAGES: [&str; 7] = [
 
 #[test]
 fn the_deployment_guide_holds_word_for_word_and_a_tunnel_needs_no_network_to_come_up() {
-    let Some(system) = System::new(&PACKAGES) else { return };
+    let Some(system) = System::new(&PACKAGES, &resolvconf::ALL) else {
+        return;
+    };
     files::needs_the_stock_tools(&system);
     the_guide_holds_word_for_word(&system);
     boot::needs_no_network(&system);
@@ -59,6 +63,7 @@ fn the_guide_holds_word_for_word(system: &System) {
             machines.both(is_gone);
         }
     }
+    resolvconf::all_take_name_servers(&machines.client);
     machines.both(files::go_with_a_purge);
 }
 

@@ -37,7 +37,9 @@ fn systemd_runs_a_tunnel_of_the_kernel_from_boot_to_stop() {
     if !needs::available(&[&Guest::NEEDS[..], &["mke2fs", "nft", engine.program()]].concat()) {
         return;
     }
-    let Some(system) = System::new(&PACKAGES) else { return };
+    let Some(system) = System::new(&PACKAGES, &[]) else {
+        return;
+    };
     let side = Side::new().unwrap();
     let running = Running::start(&engine, &side).unwrap();
     let keys = Keys::new(&side).unwrap();

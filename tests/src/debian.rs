@@ -31,25 +31,25 @@ impl System {
         "ip",
     ];
 
-    /// Makes a system with `packages` beside apt and systemd, and the package of adit in its folder `/opt`; where something for that is
-    /// missing, says so.
+    /// Makes a system with `packages` beside apt and systemd; in its folder `/opt` lie those `for_later` and the package of adit. Where
+    /// something for that is missing, says so.
     ///
     /// # Panics
     /// As [`needs::skip`].
-    pub fn new(packages: &[&str]) -> Option<System> {
+    pub fn new(packages: &[&str], for_later: &[&str]) -> Option<System> {
         if !needs::available(&Self::NEEDS) {
             return None;
         }
         let made = package().and_then(|package| {
-            let system =
-                Self::make(packages).map_err(|error| format!("a Debian system, which takes the network: {error}"))?;
+            let system = Self::make(packages, for_later)
+                .map_err(|error| format!("a Debian system, which takes the network: {error}"))?;
             system.add(&package)?;
             Ok(system)
         });
         made.map_err(|missing| needs::skip(&missing)).ok()
     }
 
-    fn make(packages: &[&str]) -> Result<System> {
+    fn make(packages: &[&str], for_later: &[&str]) -> Result<System> {
         let root = needs::target()
             .join("e2e")
             .join(format!("debian.{}", std::process::id()));
@@ -57,10 +57,11 @@ impl System {
         let system = System { root };
         let mut make = Command::new("mmdebstrap");
         make.args(["--quiet", "--variant=apt"])
-            .arg(format!("--include=systemd,{}", packages.join(",")))
-            .arg(RELEASE)
-            .arg(&system.root);
-        command::output(&mut make)?;
+            .arg(format!("--include=systemd,{}", packages.join(",")));
+        if !for_later.is_empty() {
+            make.arg(format!("--customize-hook={DOWNLOAD} {}", for_later.join(" ")));
+        }
+        command::output(make.arg(RELEASE).arg(&system.root))?;
         Ok(system)
     }
 
@@ -92,6 +93,9 @@ impl Node for System {
         command::output(&mut enter)
     }
 }
+
+/// Of a system that is `$1`, with the lists that it is made by.
+const DOWNLOAD: &str = r#"cd "$1/opt"; APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -qq download"#;
 
 impl Drop for System {
     fn drop(&mut self) {
