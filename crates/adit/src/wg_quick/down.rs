@@ -57,7 +57,7 @@ pub(super) fn run(file: &File) -> Outcome {
 }
 
 /// Tells people of a failure that keeps no tunnel from going: where a disk is full, say.
-fn warn(outcome: Outcome) {
+pub(super) fn warn(outcome: Outcome) {
     if let Err(failure) = outcome {
         say(format_args!("Warning: {}", failure.message));
     }

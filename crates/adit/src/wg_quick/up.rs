@@ -167,7 +167,7 @@ fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
         // This one may have let more pass, such as questions to name servers.
         journal.make(&Item::KillSwitch(held), &mut Host::open(&interface)?)?;
     }
-    journal.end(held)?;
+    down::warn(journal.end(held));
     drop(lock);
     hooks::run_each(&interface, &journal.post_down);
     let _lock = journal::lock()?;
