@@ -44,6 +44,8 @@ mod reload;
 mod resolved;
 #[path = "wg_quick/save.rs"]
 mod save;
+#[path = "wg_quick/several.rs"]
+mod several;
 #[path = "wg_quick/world.rs"]
 mod world;
 #[path = "wg_quick/writers.rs"]

@@ -88,31 +88,6 @@ fn either_tool_syncs_peers_and_reload_makes_their_routes() {
 }
 
 #[test]
-fn full_tunnels_come_and_go_in_any_order() {
-    let Some(world) = World::new() else { return };
-    let before = world.state();
-    let full = |port: u16| format!("ListenPort = {port}\n[Peer]\nPublicKey = {A}\nAllowedIPs = 0.0.0.0/0, ::/0\n");
-    for (interface, port) in [("wg0", 1), ("wg1", 2), ("wg2", 3)] {
-        world.write_to(interface, &filled(&full(port)));
-    }
-    let tunnels = |world: &World| {
-        world.sh("for v in 4 6; do ip -$v rule | grep -c fwmark; ip -$v rule | grep -c suppress; done; true")
-    };
-    for order in [["wg0", "wg1", "wg2"], ["wg2", "wg0", "wg1"], ["wg1", "wg2", "wg0"]] {
-        for interface in ["wg0", "wg1", "wg2"] {
-            world.ok(Tool::Ours, &format!("up {interface}"));
-        }
-        for (left, interface) in [2, 1, 0].into_iter().zip(order) {
-            assert_eq!(world.sh("cat /proc/sys/net/ipv4/conf/all/src_valid_mark"), "1");
-            world.ok(Tool::Ours, &format!("down {interface}"));
-            assert_eq!(tunnels(&world), [left.to_string().as_str(); 4].join("\n"), "{order:?}");
-        }
-        assert_eq!(world.sh("cat /proc/sys/net/ipv4/conf/all/src_valid_mark"), "0");
-        assert_eq!(world.settled(), before);
-    }
-}
-
-#[test]
 fn down_undoes_what_up_did_whatever_the_file_says_by_then() {
     let Some(world) = World::new() else { return };
     let before = world.state();

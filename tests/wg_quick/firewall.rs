@@ -15,7 +15,7 @@ table inet watch {
   counter clear {}
   chain seen {
     type filter hook prerouting priority -300;
-    iifname c1 udp dport { 51820, 51821 } accept
+    iifname c1 udp dport 51820-51822 accept
     iifname c1 icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 143 } accept
     iifname c1 counter name clear
   }
@@ -31,7 +31,7 @@ pub(crate) struct Internet {
     pub(crate) client: World,
     pub(crate) server: World,
     pub(crate) host: Side,
-    server_key: String,
+    pub(crate) server_key: String,
 }
 
 impl Internet {

@@ -7,19 +7,23 @@ use rustix::io::Errno;
 
 use crate::Family;
 use crate::netlink::{Error, Netlink};
+use crate::route::PROTOCOL;
 
 /// How the kernel writes "no" where a prefix length is meant.
 const NO_PREFIX_LEN: u32 = u32::MAX;
 
-/// A rule that sends packets to a routing table.
+/// A rule that sends packets to a routing table, or past other rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Rule {
     /// The family of the packets.
     pub family: Family,
-    /// Place in the order: rules with smaller numbers are asked first. The kernel looks at the main table at 32766.
+    /// Place in the order: rules with smaller numbers are asked first, that of the main table at 32766.
     pub priority: u32,
     /// Packets with exactly this firewall mark are left to the next rule (`not fwmark N`).
     pub unless_fwmark: Option<u32>,
+    /// It has no table, 0, but sends packets with a mark past others.
+    #[serde(default)]
+    pub goto: Option<Goto>,
     /// Number of the table.
     pub table: u32,
     /// Routes with prefixes up to this length count as not found (`suppress_prefixlength N`): 0 leaves the default route out.
@@ -28,13 +32,22 @@ pub struct Rule {
     pub protocol: u8,
 }
 
+/// Where packets with exactly a firewall mark are sent on (`fwmark N goto P`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Goto {
+    /// The mark.
+    pub fwmark: u32,
+    /// That of the rule which is asked next, if there is one.
+    pub priority: u32,
+}
+
 /// Adds a rule.
 ///
 /// # Errors
 ///
 /// `EEXIST` when it is there already, `EPERM`.
 pub fn add(netlink: &mut Netlink, rule: Rule) -> Result<(), Error> {
-    let action = format!("add the policy rule {} to table {}", rule.priority, rule.table);
+    let action = format!("add the policy rule {}", rule.priority);
     netlink.change(
         RouteNetlinkMessage::NewRule(message(rule)),
         NLM_F_CREATE | NLM_F_EXCL,
@@ -48,7 +61,7 @@ pub fn add(netlink: &mut Netlink, rule: Rule) -> Result<(), Error> {
 ///
 /// `ENOENT` when it is not there, `EPERM`.
 pub fn remove(netlink: &mut Netlink, rule: Rule) -> Result<(), Error> {
-    let action = format!("remove the policy rule {} to table {}", rule.priority, rule.table);
+    let action = format!("remove the policy rule {}", rule.priority);
     netlink.change(RouteNetlinkMessage::DelRule(message(rule)), 0, &action)
 }
 
@@ -90,12 +103,14 @@ impl MarkMatch {
     }
 }
 
-/// Lists what the rules of a family, whatever else they say, match marks with; not those for packets without a mark (`not fwmark N`).
+/// Lists what the rules of a family, whatever else they say, match marks with; not those for packets without a mark (`not fwmark N`), or
+/// of ours that send past others.
 ///
 /// # Errors
 ///
 /// A failure of the socket.
 pub fn mark_matches(netlink: &mut Netlink, family: Family) -> Result<Vec<MarkMatch>, Error> {
+    let is_ours = |rule: Rule| rule.goto.is_some() && rule.protocol == PROTOCOL;
     dump(netlink, family, |message| {
         let mut found = MarkMatch {
             priority: priority(message),
@@ -110,7 +125,8 @@ pub fn mark_matches(netlink: &mut Netlink, family: Family) -> Result<Vec<MarkMat
             }
         }
         let inverted = message.header.flags.contains(RuleFlags::Invert);
-        (found.fwmark != 0 && !inverted).then_some(found)
+        let is_meant = found.fwmark != 0 && !inverted && !parse(family, message).is_some_and(is_ours);
+        is_meant.then_some(found)
     })
 }
 
@@ -139,13 +155,20 @@ fn message(rule: Rule) -> RuleMessage {
     message.header.action = RuleAction::ToTable;
     message.attributes = vec![
         RuleAttribute::Priority(rule.priority),
-        RuleAttribute::Table(rule.table),
         RuleAttribute::Protocol(rule.protocol.into()),
     ];
-    if let Some(fwmark) = rule.unless_fwmark {
-        message.header.flags = RuleFlags::Invert;
+    if let Some(fwmark) = rule.unless_fwmark.or(rule.goto.map(|goto| goto.fwmark)) {
         message.attributes.push(RuleAttribute::FwMark(fwmark));
         message.attributes.push(RuleAttribute::FwMask(u32::MAX));
+    }
+    if let Some(goto) = rule.goto {
+        message.header.action = RuleAction::Goto;
+        message.attributes.push(RuleAttribute::Goto(goto.priority));
+        return message;
+    }
+    message.attributes.push(RuleAttribute::Table(rule.table));
+    if rule.unless_fwmark.is_some() {
+        message.header.flags = RuleFlags::Invert;
     }
     if let Some(len) = rule.suppress_prefix_len {
         message.attributes.push(RuleAttribute::SuppressPrefixLen(len));
@@ -160,14 +183,19 @@ fn parse(family: Family, message: &RuleMessage) -> Option<Rule> {
         family,
         priority: priority(message),
         unless_fwmark: None,
+        goto: None,
         table: header.table.into(),
         suppress_prefix_len: None,
         protocol: 0,
     };
+    let inverted = header.flags.contains(RuleFlags::Invert);
+    let (mut only_fwmark, mut target) = (None, None);
     for attribute in &message.attributes {
         match attribute {
             RuleAttribute::Priority(_) | RuleAttribute::FwMask(u32::MAX) => {}
-            RuleAttribute::FwMark(fwmark) => rule.unless_fwmark = Some(*fwmark),
+            RuleAttribute::FwMark(fwmark) if inverted => rule.unless_fwmark = Some(*fwmark),
+            RuleAttribute::FwMark(fwmark) => only_fwmark = Some(*fwmark),
+            RuleAttribute::Goto(priority) => target = Some(*priority),
             RuleAttribute::Table(table) => rule.table = *table,
             RuleAttribute::SuppressPrefixLen(NO_PREFIX_LEN) => {}
             RuleAttribute::SuppressPrefixLen(len) => rule.suppress_prefix_len = Some(*len),
@@ -175,10 +203,16 @@ fn parse(family: Family, message: &RuleMessage) -> Option<Rule> {
             _ => return None,
         }
     }
-    let to_table = header.action == RuleAction::ToTable;
+    rule.goto = only_fwmark
+        .zip(target)
+        .map(|(fwmark, priority)| Goto { fwmark, priority });
+    let can_be_said = match header.action {
+        RuleAction::ToTable => inverted == rule.unless_fwmark.is_some() && only_fwmark.is_none(),
+        RuleAction::Goto => !inverted && rule.goto.is_some(),
+        _ => false,
+    };
     let of_any_packet = (header.src_len, header.dst_len, header.tos) == (0, 0, 0);
-    let inverted = header.flags.contains(RuleFlags::Invert);
-    (to_table && of_any_packet && inverted == rule.unless_fwmark.is_some()).then_some(rule)
+    (can_be_said && of_any_packet).then_some(rule)
 }
 
 /// Returns the priority, which the kernel leaves out when it is 0.

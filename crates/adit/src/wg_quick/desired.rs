@@ -11,6 +11,7 @@ use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::Nftables;
 use host::nft::kill_switch::Exceptions;
+use host::rule::Rule;
 use host::setup::{self, Host, Item};
 use host::{Error, Family, Netlink};
 
@@ -218,7 +219,7 @@ pub(super) fn routes(
         &addresses,
         table,
         &journal.items,
-        &priorities(&others),
+        &rules(&others),
         &mut choose,
     );
     let mut items = items?;
@@ -260,13 +261,13 @@ fn new_mark(journal: &Journal, others: &[Journal], netlink: &mut Netlink) -> Res
     }
 }
 
-/// Returns the priorities of rules of other interfaces, those that are yet to be made included.
-fn priorities(others: &[Journal]) -> Vec<u32> {
-    let priority = |item: &Item| match item {
-        Item::Rule(rule) => Some(rule.priority),
+/// Returns the rules of other interfaces, those that are yet to be made included.
+fn rules(others: &[Journal]) -> Vec<Rule> {
+    let rule = |item: &Item| match item {
+        Item::Rule(rule) => Some(*rule),
         _ => None,
     };
-    journal::items(others).filter_map(priority).collect()
+    journal::items(others).filter_map(rule).collect()
 }
 
 /// The value that a kernel parameter gets back is the one before the first interface that changed it.

@@ -11,7 +11,7 @@ use crate::address::InterfaceAddress;
 use crate::nft::kill_switch::Exceptions;
 use crate::nft::{self, TableName};
 use crate::route::{self, Route};
-use crate::rule::Rule;
+use crate::rule::{Goto, Rule};
 use crate::{Error, Family, sysctl};
 
 /// One thing that stands around an interface.
@@ -168,6 +168,9 @@ impl fmt::Display for Item {
                 write!(f, "ip -{} rule add priority {}", version(rule.family), rule.priority)?;
                 if let Some(mark) = rule.unless_fwmark {
                     write!(f, " not fwmark {mark}")?;
+                }
+                if let Some(Goto { fwmark, priority }) = rule.goto {
+                    return write!(f, " fwmark {fwmark} goto {priority}");
                 }
                 write!(f, " table {}", rule.table)?;
                 match rule.suppress_prefix_len {

@@ -1,7 +1,9 @@
 //! The routes into a tunnel, and the rules by which a default route leaves alone what the tunnel itself sends.
 //!
 //! A default route is in a table of its own. Packets with the mark of the tunnel, the encrypted ones, do not look there;
-//! others first see the main table without its default route, so that local networks stay reachable.
+//! others first see the main table without its default route, so that local networks stay reachable. The rules of a later tunnel come
+//! before those of an earlier one, whose encrypted packets they leave alone: its own may go by the earlier one, and both by each other
+//! would go round for ever.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,7 +12,7 @@ use conf::prefix::Prefix;
 
 use super::Item;
 use crate::route::{self, MAIN_TABLE};
-use crate::rule::{self, MarkMatch, Rule};
+use crate::rule::{self, Goto, MarkMatch, Rule};
 use crate::{Error, Family, Netlink};
 
 /// The switch that makes reverse-path checks look at marks, which answers to encrypted packets need.
@@ -85,7 +87,7 @@ impl<'a> Uses<'a> {
 ///
 /// With a `table` every route is in there. Without one routes are in the main table, if no address of the interface leads there
 /// already, and default routes in a table of their own, whose number and mark `mark` gives when one is needed. Rules that are among the
-/// `present` items stay what they are; new ones have none of the priorities that are `taken`.
+/// `present` items stay what they are; new ones come before all that are there, and those of `others`, which may not be there yet.
 ///
 /// # Errors
 ///
@@ -96,7 +98,7 @@ pub fn routes(
     addresses: &[(IpAddr, Prefix)],
     table: Option<u32>,
     present: &[Item],
-    taken: &[u32],
+    others: &[Rule],
     mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
 ) -> Result<Vec<Item>, Error> {
     let mut allowed: Vec<Prefix> = allowed.into_iter().collect();
@@ -108,7 +110,7 @@ pub fn routes(
     for prefix in allowed {
         match (table, prefix.prefix_len()) {
             (Some(table), _) => items.push(route(prefix, table)),
-            (None, 0) => items.extend(default_route(netlink, prefix, addresses, present, taken, mark)?),
+            (None, 0) => items.extend(default_route(netlink, prefix, addresses, present, others, mark)?),
             (None, _) if is_near(prefix) || !made.insert(prefix) => {}
             (None, _) => items.push(route(prefix, MAIN_TABLE)),
         }
@@ -128,7 +130,7 @@ fn default_route(
     prefix: Prefix,
     addresses: &[(IpAddr, Prefix)],
     present: &[Item],
-    taken: &[u32],
+    others: &[Rule],
     mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
 ) -> Result<Vec<Item>, Error> {
     let mark = mark(netlink)?;
@@ -142,68 +144,115 @@ fn default_route(
         items.push(Item::parameter(VALID_MARK, "1", present)?);
     }
     items.push(route(prefix, mark));
-    items.extend(rules(netlink, family, mark, present, taken)?);
+    items.extend(rules(netlink, family, mark, present, others)?);
     Ok(items)
 }
 
-/// Returns the rules of a default route: those that are there for its mark, or new ones.
+/// Returns the rules of a default route, those that are there for its mark, or new ones: where the encrypted packets of earlier tunnels go on,
+/// what sends them there, the main table without its default route, and the table of the mark.
 fn rules(
     netlink: &mut Netlink,
     family: Family,
     mark: u32,
     present: &[Item],
-    taken: &[u32],
+    others: &[Rule],
 ) -> Result<Vec<Item>, Error> {
-    let there = present.iter().filter_map(|item| match item {
-        Item::Rule(rule) if rule.family == family => Some(*rule),
-        _ => None,
-    });
-    let second = there.clone().find(|rule| rule.unless_fwmark == Some(mark));
-    let is_first = |rule: &Rule| rule.table == MAIN_TABLE && rule.suppress_prefix_len == Some(0);
-    let before = |second: Rule| {
-        there
-            .clone()
-            .find(|rule| is_first(rule) && rule.priority < second.priority)
+    let earlier = earlier_marks(netlink, family, mark, present, others)?;
+    let own = own_rule(family, mark, present);
+    let priority = match own {
+        Some(own) => own.priority,
+        None => {
+            let room = if earlier.is_empty() { 1 } else { 2 };
+            first_priority(netlink, family, others)?.saturating_sub(room).max(1)
+        }
     };
-    let rule = |priority, table| Rule {
+    let rule = |priority: u32, table| Rule {
         family,
-        priority,
+        priority: priority.max(1),
         unless_fwmark: None,
+        goto: None,
         table,
         suppress_prefix_len: None,
         protocol: route::PROTOCOL,
     };
-    let new_first = |priority| Rule {
+    let near = |priority| Rule {
         suppress_prefix_len: Some(0),
         ..rule(priority, MAIN_TABLE)
     };
-    let new_second = |priority| Rule {
+    let [before, after] = [priority.saturating_sub(1), priority.saturating_add(1)];
+    let goto = |fwmark| Rule {
+        goto: Some(Goto {
+            fwmark,
+            priority: after,
+        }),
+        ..rule(before.saturating_sub(1), 0)
+    };
+
+    let there = rules_of(family, present);
+    let mut past: Vec<Rule> = there.clone().filter(|rule| rule.goto.is_some()).collect();
+    let is_past = |mark: &u32| {
+        let is_of = |rule: &Rule| rule.goto.is_some_and(|goto| goto.fwmark == *mark);
+        there.clone().any(|rule| is_of(&rule))
+    };
+    past.extend(earlier.into_iter().filter(|mark| !is_past(mark)).map(goto));
+    let is_near = |rule: &Rule| (rule.table, rule.suppress_prefix_len) == (MAIN_TABLE, Some(0));
+    let find = |is_wanted: &dyn Fn(&Rule) -> bool| there.clone().find(|rule| is_near(rule) && is_wanted(rule));
+    let first = find(&|rule| rule.priority < priority).unwrap_or(near(before));
+    let last = find(&|rule| rule.priority > priority).unwrap_or(near(after));
+    let own = own.unwrap_or(Rule {
         unless_fwmark: Some(mark),
         ..rule(priority, mark)
-    };
-    let [first, second] = match second {
-        Some(second) => [
-            before(second).unwrap_or_else(|| new_first(second.priority.saturating_sub(1).max(1))),
-            second,
-        ],
-        None => {
-            let [first, second] = free_priorities(netlink, family, taken)?;
-            [new_first(first), new_second(second)]
-        }
-    };
-    Ok(vec![Item::Rule(first), Item::Rule(second)])
+    });
+    let last = (!past.is_empty()).then_some(last);
+    let all = last.into_iter().chain(past).chain([first, own]);
+    Ok(all.map(Item::Rule).collect())
 }
 
-/// Returns two priorities in a row before all rules but the one for local addresses, as the kernel itself gives them out, and before those
-/// that are taken.
-fn free_priorities(netlink: &mut Netlink, family: Family, taken: &[u32]) -> Result<[u32; 2], Error> {
-    let priorities = rule::priorities(netlink, family)?;
-    let first = priorities
-        .iter()
-        .chain(taken)
-        .copied()
-        .filter(|&priority| priority > 0)
-        .min();
-    let before = first.unwrap_or(MAIN_RULE_PRIORITY);
-    Ok([before.saturating_sub(2).max(1), before.saturating_sub(1).max(1)])
+fn rules_of(family: Family, items: &[Item]) -> impl Iterator<Item = Rule> + Clone {
+    items.iter().filter_map(move |item| match item {
+        Item::Rule(rule) if rule.family == family => Some(*rule),
+        _ => None,
+    })
+}
+
+/// Returns the rule that leads to the table of a mark.
+fn own_rule(family: Family, mark: u32, present: &[Item]) -> Option<Rule> {
+    rules_of(family, present).find(|rule| rule.unless_fwmark == Some(mark))
+}
+
+/// Returns the marks of other default routes, of either family, whose rules come after that of a mark. Where it has none of its own yet, they
+/// are all.
+fn earlier_marks(
+    netlink: &mut Netlink,
+    family: Family,
+    mark: u32,
+    present: &[Item],
+    others: &[Rule],
+) -> Result<BTreeSet<u32>, Error> {
+    let is_new = own_rule(family, mark, present).is_none();
+    let mut marks = BTreeSet::new();
+    for family in Family::BOTH {
+        let after = match own_rule(family, mark, present) {
+            Some(own) => own.priority,
+            None if is_new => 0,
+            None => continue,
+        };
+        let others = others.iter().filter(|rule| rule.family == family).copied();
+        let all = rule::list(netlink, family)?.into_iter().chain(others);
+        marks.extend(
+            all.filter(|rule| rule.priority > after)
+                .filter_map(|rule| rule.unless_fwmark),
+        );
+    }
+    marks.remove(&mark);
+    Ok(marks)
+}
+
+/// Returns the priority of the first rule but the one for local addresses, before which the kernel itself puts the next, those of others
+/// included.
+fn first_priority(netlink: &mut Netlink, family: Family, others: &[Rule]) -> Result<u32, Error> {
+    let there = rule::priorities(netlink, family)?;
+    let all = there.into_iter().chain(others.iter().map(|rule| rule.priority));
+    let first = all.filter(|&priority| priority > 0).min();
+    Ok(first.unwrap_or(MAIN_RULE_PRIORITY))
 }

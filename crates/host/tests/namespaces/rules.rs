@@ -1,7 +1,7 @@
 //! Policy rules.
 
 use host::route::{self, PROTOCOL, Route};
-use host::rule::{self, Rule};
+use host::rule::{self, Goto, Rule};
 use host::{Error, Family, Netlink};
 
 use crate::{add_address, ip, run, two_namespaces, veth};
@@ -9,12 +9,26 @@ use crate::{add_address, ip, run, two_namespaces, veth};
 const TABLE: u32 = 51_820;
 const MAIN: u32 = route::MAIN_TABLE;
 
+/// What sends packets with a mark past that pair.
+fn past(pair: [Rule; 2], fwmark: u32) -> Rule {
+    let [first, second] = pair;
+    let priority = second.priority + 1;
+    Rule {
+        priority: first.priority - 1,
+        goto: Some(Goto { fwmark, priority }),
+        table: 0,
+        suppress_prefix_len: None,
+        ..first
+    }
+}
+
 /// The two rules of a tunnel that takes the default route.
 fn pair(family: Family, priority: u32, table: u32) -> [Rule; 2] {
     let main = Rule {
         family,
         priority,
         unless_fwmark: None,
+        goto: None,
         table: MAIN,
         suppress_prefix_len: Some(0),
         protocol: PROTOCOL,
@@ -48,14 +62,15 @@ fn rules_are_listed_as_they_were_added_and_removed_one_by_one() -> Result<(), Er
         assert_eq!(before.len(), priorities.len());
 
         // Two tunnels, whose first rules differ in the priority only.
-        let [one, other] = [pair(family, 32_000, TABLE), pair(family, 32_100, TABLE + 1)];
-        for rule in [one, other].concat() {
-            rule::add(&mut netlink, rule)?;
+        let [one, other] = [pair(family, 32_001, TABLE), pair(family, 32_100, TABLE + 1)];
+        let one = [&[past(one, TABLE + 1)], &one[..]].concat();
+        for rule in one.iter().chain(&other) {
+            rule::add(&mut netlink, *rule)?;
         }
-        assert_eq!(ours(&mut netlink, family)?, [one, other].concat());
+        assert_eq!(ours(&mut netlink, family)?, [&one[..], &other].concat());
         assert_eq!(
-            rule::priorities(&mut netlink, family)?[1..5],
-            [32_000, 32_001, 32_100, 32_101]
+            rule::priorities(&mut netlink, family)?[1..6],
+            [32_000, 32_001, 32_002, 32_100, 32_101]
         );
         let again = rule::add(&mut netlink, one[0]).unwrap_err();
         assert_eq!(again.raw_os_error(), Some(17), "{again}");
@@ -109,6 +124,7 @@ fn a_rule_that_cannot_be_said_has_a_priority_only() -> Result<(), Error> {
         "ipproto 17 table 7",
         "prohibit",
         "goto 32766",
+        "not fwmark 7 goto 32766",
     ];
     for condition in words {
         let Some(_) = run(&here, &format!("ip rule add {condition} pref 77"), "") else {
@@ -147,12 +163,18 @@ fn only_what_is_unmarked_and_has_no_better_route_goes_to_the_table() -> Result<(
             };
             route::add(&mut netlink, default)?;
         }
-        for rule in pair(family, 32_000, TABLE) {
+        let pair = pair(family, 32_001, TABLE);
+        let last = Rule {
+            priority: 32_003,
+            ..pair[0]
+        };
+        for rule in [past(pair, 2), pair[0], pair[1], last] {
             rule::add(&mut netlink, rule)?;
         }
         for (destination, fwmark, link) in [
             (far, 0, tunnel),
             (far, 1, tunnel),
+            (far, 2, uplink),
             (far, TABLE, uplink),
             (near, 0, uplink),
         ] {

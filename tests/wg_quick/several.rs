@@ -1,0 +1,95 @@
+//! Several full tunnels at once, each with a kill switch: they come and go in any order under traffic.
+
+use super::firewall::{Internet, TRAFFIC};
+use super::world::{Tool, World};
+use super::{KEY, filled};
+
+/// Where the client finds each server: by its own default route.
+const ENDPOINTS: [&str; 3] = ["203.0.113.1:51820", "[2001:db8:99::1]:51821", "203.0.113.1:51822"];
+
+/// Far more than is sent here, and far less than packets that go round make.
+const MUCH: u64 = 20_000_000;
+
+fn internet() -> Option<Internet> {
+    let net = Internet::new()?;
+    let (client, server) = (&net.client, &net.server);
+    let key = server.sh("cat /run/wireguard/key");
+    let client_key = client.sh(&format!("echo {KEY} | wg pubkey"));
+    let server_key = &net.server_key;
+    for (n, endpoint) in ENDPOINTS.iter().enumerate() {
+        server.write_to(
+            &format!("wg{n}"),
+            &format!(
+                "[Interface]\nPrivateKey = {key}\nAddress = 10.9.{n}.1/24, fd09:{n}::1/64\nListenPort = 5182{n}\nGateway = true\n\
+                 [Peer]\nPublicKey = {client_key}\nAllowedIPs = 10.9.{n}.2/32, fd09:{n}::2/128\n"
+            ),
+        );
+        client.write_to(
+            &format!("wg{n}"),
+            &filled(&format!(
+                "Address = 10.9.{n}.2/24, fd09:{n}::2/64\nKillSwitch = true\nMTU = 1300\n\
+                 [Peer]\nPublicKey = {server_key}\nEndpoint = {endpoint}\nAllowedIPs = 0.0.0.0/0, ::/0"
+            )),
+        );
+        server.ok(Tool::Ours, &format!("up wg{n}"));
+    }
+    Some(net)
+}
+
+impl World {
+    fn sent(&self) -> u64 {
+        let sent = self.sh("wg show all transfer | cut -f 4");
+        sent.lines().map(|bytes| bytes.parse::<u64>().unwrap()).sum()
+    }
+}
+
+#[test]
+fn full_tunnels_come_and_go_in_any_order_and_those_that_are_left_carry_all() {
+    let Some(net) = internet() else { return };
+    let client = &net.client;
+    let before = client.state();
+    net.watch();
+    client.sh(TRAFFIC);
+    assert!(net.leaked() > 0);
+    let go = |action: &str, n: usize| client.ok(Tool::Ours, &format!("{action} wg{n}"));
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut up = vec![];
+        let carry = |up: &[usize]| {
+            for target in ["203.0.113.9", "2001:db8:99::9"] {
+                for n in up {
+                    client.reaches(&format!("-I wg{n} {target}"));
+                }
+                client.reaches(target);
+            }
+            assert_eq!(net.reset("watch clear"), 0, "{order:?}: {up:?}");
+            assert!(client.sent() < MUCH, "{order:?}: {up:?}");
+            for n in up {
+                let plan = client.run(Tool::Ours, &format!("plan wg{n}")).stdout;
+                assert_eq!(String::from_utf8(plan).unwrap(), format!("wg{n}: nothing to change\n"));
+            }
+        };
+        for n in 0..3 {
+            go("up", n);
+            up.push(n);
+            if n == 0 {
+                net.reset("watch clear");
+            }
+            carry(&up);
+        }
+        // The first to go comes back, before the others.
+        go("down", order[0]);
+        up.retain(|n| *n != order[0]);
+        carry(&up);
+        go("up", order[0]);
+        up.push(order[0]);
+        carry(&up);
+        for n in &order[..2] {
+            go("down", *n);
+            up.retain(|left| left != n);
+            carry(&up);
+        }
+        go("down", order[2]);
+    }
+    assert!(net.leaked() > 0);
+    assert_eq!(client.settled(), before);
+}
