@@ -188,7 +188,8 @@ fn rules(
         ..rule(before.saturating_sub(1), 0)
     };
 
-    let there = rules_of(family, present);
+    // Where it gets another mark all of them are others.
+    let there = rules_of(family, present).filter(|_| own.is_some());
     let mut past: Vec<Rule> = there.clone().filter(|rule| rule.goto.is_some()).collect();
     let is_past = |mark: &u32| {
         let is_of = |rule: &Rule| rule.goto.is_some_and(|goto| goto.fwmark == *mark);
@@ -239,8 +240,10 @@ fn earlier_marks(
         };
         let others = others.iter().filter(|rule| rule.family == family).copied();
         let all = rule::list(netlink, family)?.into_iter().chain(others);
+        // Its own of a mark that it has no more go.
+        let is_foreign = |rule: &Rule| !present.contains(&Item::Rule(*rule));
         marks.extend(
-            all.filter(|rule| rule.priority > after)
+            all.filter(|rule| rule.priority > after && is_foreign(rule))
                 .filter_map(|rule| rule.unless_fwmark),
         );
     }
