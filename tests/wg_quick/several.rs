@@ -1,4 +1,4 @@
-//! Several full tunnels at once, each with a kill switch: they come and go in any order under traffic.
+//! Several full tunnels at once: they come and go in any order under traffic, and nothing leaves in the clear while one has a kill switch.
 
 use super::firewall::{Internet, TRAFFIC};
 use super::world::{Tool, World};
@@ -10,13 +10,14 @@ const ENDPOINTS: [&str; 3] = ["203.0.113.1:51820", "[2001:db8:99::1]:51821", "20
 /// Far more than is sent here, and far less than packets that go round make.
 const MUCH: u64 = 20_000_000;
 
-fn internet() -> Option<Internet> {
+/// A client of servers, each with a file that says one of these beside all else.
+fn internet(lines: &[&str]) -> Option<Internet> {
     let net = Internet::new()?;
     let (client, server) = (&net.client, &net.server);
     let key = server.sh("cat /run/wireguard/key");
     let client_key = client.sh(&format!("echo {KEY} | wg pubkey"));
     let server_key = &net.server_key;
-    for (n, endpoint) in ENDPOINTS.iter().enumerate() {
+    for (n, (line, endpoint)) in lines.iter().zip(ENDPOINTS).enumerate() {
         server.write_to(
             &format!("wg{n}"),
             &format!(
@@ -27,7 +28,7 @@ fn internet() -> Option<Internet> {
         client.write_to(
             &format!("wg{n}"),
             &filled(&format!(
-                "Address = 10.9.{n}.2/24, fd09:{n}::2/64\nKillSwitch = true\nMTU = 1300\n\
+                "Address = 10.9.{n}.2/24, fd09:{n}::2/64\n{line}\nMTU = 1300\n\
                  [Peer]\nPublicKey = {server_key}\nEndpoint = {endpoint}\nAllowedIPs = 0.0.0.0/0, ::/0"
             )),
         );
@@ -45,7 +46,9 @@ impl World {
 
 #[test]
 fn full_tunnels_come_and_go_in_any_order_and_those_that_are_left_carry_all() {
-    let Some(net) = internet() else { return };
+    let Some(net) = internet(&["KillSwitch = true"; 3]) else {
+        return;
+    };
     let client = &net.client;
     let before = client.state();
     net.watch();
@@ -92,4 +95,36 @@ fn full_tunnels_come_and_go_in_any_order_and_those_that_are_left_carry_all() {
     }
     assert!(net.leaked() > 0);
     assert_eq!(client.settled(), before);
+}
+
+#[test]
+fn a_tunnel_without_a_kill_switch_is_no_way_out_beside_one_that_has_it() {
+    let Some(net) = internet(&["KillSwitch = true", ""]) else {
+        return;
+    };
+    let client = &net.client;
+    net.watch();
+    client.sh(TRAFFIC);
+    client.ok(Tool::Ours, "up wg0");
+    net.reaches_the_host();
+    net.leaked();
+    // Traffic goes by the later one.
+    for (command, host) in [
+        ("up wg1", false),
+        ("down wg1", true),
+        ("up wg1", false),
+        ("reload wg0", false),
+    ] {
+        client.ok(Tool::Ours, command);
+        match host {
+            true => net.reaches_the_host(),
+            false => client.does_not_reach("203.0.113.9"),
+        }
+        client.reaches("-I wg0 203.0.113.9");
+        assert_eq!(net.reset("watch clear"), 0, "{command}");
+    }
+    client.ok(Tool::Ours, "down wg0");
+    net.reaches_the_host();
+    client.ok(Tool::Ours, "down wg1");
+    assert!(net.leaked() > 0);
 }
