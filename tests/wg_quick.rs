@@ -14,6 +14,8 @@ mod dhcp;
 mod differences;
 #[path = "wg_quick/dns.rs"]
 mod dns;
+#[path = "wg_quick/docker.rs"]
+mod docker;
 #[path = "wg_quick/file_kills.rs"]
 mod file_kills;
 #[path = "wg_quick/files.rs"]

@@ -29,15 +29,15 @@ start_firewalld() {
 /// A machine on the internet, which the client reaches through the server.
 const HOST: [&str; 2] = ["203.0.113.9", "2001:db8:99::9"];
 
-struct Firewall {
+pub(super) struct Firewall {
     /// What it needs to be run.
-    programs: &'static [&'static str],
+    pub(super) programs: &'static [&'static str],
     /// Starts it as Debian delivers it, its files in folders of the test.
-    start: &'static str,
+    pub(super) start: &'static str,
     /// As people do when they have changed something.
     reload: &'static str,
     /// Takes its rules away, and makes them again.
-    restart: &'static str,
+    pub(super) restart: &'static str,
     /// The chains that drop what is forwarded.
     forward: &'static [&'static str],
     /// Those that let nobody in.
@@ -73,7 +73,7 @@ const FIREWALLD_BY_IPTABLES: Firewall = Firewall {
     ..FIREWALLD
 };
 
-const DOCKER: Firewall = Firewall {
+pub(super) const DOCKER: Firewall = Firewall {
     programs: &["dockerd"],
     start: "mount -t sysfs sysfs /sys; mount -t cgroup2 none /sys/fs/cgroup
         for folder in /etc/docker /run/docker; do mkdir -p $folder; mount -t tmpfs tmpfs $folder; done
@@ -114,7 +114,7 @@ impl Firewall {
             .any(|chain| chain.starts_with(family) || chain.starts_with("inet "))
     }
 
-    fn sh(world: &World, lines: &str) {
+    pub(super) fn sh(world: &World, lines: &str) {
         world.sh(&format!("{COMMANDS}{lines}"));
     }
 
