@@ -108,17 +108,17 @@ fn a_down_killed_at_any_step_goes_on_from_there() {
 }
 
 /// What a `reload` makes. Rules of another mark stand before those of the one that goes, and the order of addresses is that in which they
-/// came at last.
+/// came at last. Left out is the anycast address of a router: where forwarding is switched on within a millisecond of a new address the kernel
+/// keeps it when forwarding is off again (seen with 6.18: 99 of 100 times, and never 20 ms later).
 pub(crate) fn reloaded(world: &World) -> String {
     let state = comparable(&world.state());
     let without_priority = |line: &str| match line.split_once(":\t") {
         Some((priority, rule)) if priority.parse::<u32>().is_ok() => rule.to_owned(),
         _ => line.to_owned(),
     };
-    let (mut addresses, others): (Vec<String>, Vec<String>) = state
-        .lines()
-        .map(without_priority)
-        .partition(|line| line.starts_with("inet"));
+    let lines = state.lines().filter(|line| !line.starts_with("anycast "));
+    let (mut addresses, others): (Vec<String>, Vec<String>) =
+        lines.map(without_priority).partition(|line| line.starts_with("inet"));
     addresses.sort_unstable();
     [addresses, others].concat().join("\n")
 }

@@ -51,12 +51,11 @@ link() {
 }";
 
 /// What is to be seen: the interface, routes and rules of both families, firewall, mark, and what commands wrote. Left out is what
-/// the kernel draws by lot, by whom a route was made, and the anycast addresses of routers, which go by addresses and forwarding: the kernel
-/// once kept one longer.
+/// the kernel draws by lot, and by whom a route was made.
 const STATE: &str = "
 ip -o addr show dev wg0 2>&1 | awk '{print $3, $4}' | grep -v fe80
 ip -o link show wg0 2>&1 | grep -oE 'mtu [0-9]+|[<,]UP[>,]|does not exist'
-for v in 4 6; do echo v$v; ip -$v rule; ip -$v route show table all | grep -v 'fe80\\|^anycast' | sort; done
+for v in 4 6; do echo v$v; ip -$v rule; ip -$v route show table all | grep -v fe80 | sort; done
 for f in ip ip6 inet; do nft list ruleset $f | grep -v fe80; done
 for f in ipv4/ip_forward ipv6/conf/all/forwarding; do echo $f $(cat /proc/sys/net/$f); done
 wg show wg0 dump 2>&1 | sed 's/^\\([^\\t]*\\t[^\\t]*\\t\\)[3-6][0-9]\\{4\\}\\t/\\1random\\t/' | sed 's/\\t[0-9]*\\t[0-9]*\\(\\t[0-9a-z]*\\)$/\\1/' | sort
