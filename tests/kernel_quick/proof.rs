@@ -161,10 +161,7 @@ fn reloads_one_of_many_peers_and_loses_nothing_of_another(peers: &Peers<'_>) -> 
 /// Waits a while, and counts what came from the guest in the clear since the last time.
 pub(super) fn leaked(side: &Side) -> Result<u64> {
     std::thread::sleep(Duration::from_secs(1));
-    let counter = side.sh("nft reset counter inet watch clear")?;
-    let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
-    let packets = words.nth(1).and_then(|packets| packets.parse().ok());
-    packets.ok_or(counter)
+    side.take_packets("inet watch clear")
 }
 
 pub(super) fn none_leaked(side: &Side, when: &str) -> Result<()> {

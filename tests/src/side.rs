@@ -82,6 +82,17 @@ impl Side {
         command::output(self.command("sh").args(["-c", line]))
     }
 
+    /// Reads an nftables counter, by its table and name, and sets it to nothing. Returns its packets.
+    ///
+    /// # Errors
+    /// When there is no such counter.
+    pub fn take_packets(&self, counter: &str) -> Result<u64> {
+        let counter = self.sh(&format!("nft reset counter {counter}"))?;
+        let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
+        let packets = words.nth(1).and_then(|packets| packets.parse().ok());
+        packets.ok_or(counter)
+    }
+
     /// Runs `work` on a thread inside the side's network namespace; sockets made there stay there.
     ///
     /// # Errors

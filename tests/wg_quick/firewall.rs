@@ -94,9 +94,7 @@ impl Internet {
 
     /// Reads a counter of the server, and sets it to nothing.
     pub(crate) fn reset(&self, counter: &str) -> u64 {
-        let counter = self.server.sh(&format!("nft reset counter inet {counter}"));
-        let mut words = counter.split_whitespace().skip_while(|word| *word != "packets");
-        words.nth(1).unwrap().parse().unwrap()
+        self.server.side().take_packets(&format!("inet {counter}")).unwrap()
     }
 }
 
