@@ -196,7 +196,7 @@ fn quick_page() -> Roff {
     );
     roff.control("SH", ["EXIT STATUS"]);
     roff.text([roman(
-        "0, or after a message on standard error that of a command of the file that failed, 2 where the kernel refused, 143 after a signal to end, else 1.",
+        "0, or after a message on standard error that of a command of the file that failed, 2 where the kernel refused, 143 after a signal to end, else 1; of up under systemd 75 for what may go well another time.",
     )]);
     roff.control("SH", ["EXAMPLES"]);
     roff.text([roman(
