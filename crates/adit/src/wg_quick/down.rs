@@ -41,23 +41,38 @@ pub(super) fn run(file: &File) -> Outcome {
     confirm::forget(interface)?;
     // Its engine may have been killed just before.
     journal.keeper = None;
+    let may_have_iptables = journal.may_have_iptables();
+    let outcome = end(journal, held, lock, |commands| {
+        hooks::run(interface, commands.iter().map(String::as_str))
+    })?;
+    if may_have_iptables {
+        let left = Failure::new(format!("rules of iptables for `{interface}' are left"));
+        return outcome.and(Err(left));
+    }
+    outcome
+}
+
+/// Writes down that all is undone but what is `held`, has the commands for after the end run, and forgets the tunnel. Returns what became of
+/// the commands.
+pub(super) fn end<T>(
+    mut journal: Journal,
+    held: Option<Exceptions>,
+    lock: Lock,
+    run: impl FnOnce(&[String]) -> T,
+) -> Result<T, Failure> {
     warn(journal.end(held));
     drop(lock);
-    let mut outcome = hooks::run(interface, journal.post_down.iter().map(String::as_str));
-    if journal.may_have_iptables() {
-        let left = Failure::new(format!("rules of iptables for `{interface}' are left"));
-        outcome = outcome.and(Err(left));
-    }
+    let ran = run(&journal.post_down);
     // A command may have brought the tunnel up again.
     let _lock = journal::lock()?;
     if journal.is_current()? {
         journal.forget(held)?;
     }
-    outcome
+    Ok(ran)
 }
 
 /// Tells people of a failure that keeps no tunnel from going: where a disk is full, say.
-pub(super) fn warn(outcome: Outcome) {
+fn warn(outcome: Outcome) {
     if let Err(failure) = outcome {
         say(format_args!("Warning: {}", failure.message));
     }

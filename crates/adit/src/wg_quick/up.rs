@@ -167,14 +167,7 @@ fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
         // This one may have let more pass, such as questions to name servers.
         journal.make(&Item::KillSwitch(held), &mut Host::open(&interface)?)?;
     }
-    down::warn(journal.end(held));
-    drop(lock);
-    hooks::run_each(&interface, &journal.post_down);
-    let _lock = journal::lock()?;
-    if journal.is_current()? {
-        journal.forget(held)?;
-    }
-    Ok(())
+    down::end(journal, held, lock, |commands| hooks::run_each(&interface, commands))
 }
 
 /// Undoes what a killed `up` or a vanished engine left, and runs the commands for after the end: those of `up` are about to run again. A kill
