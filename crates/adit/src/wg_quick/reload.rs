@@ -22,7 +22,7 @@ use super::dns::Dns;
 use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
-use super::save::Used;
+use super::save::{self, Used};
 use super::{Failure, Outcome, adopt, desired, hooks, iptables, names, private_key, say, signals, tables};
 
 /// The way from a running tunnel to its file.
@@ -263,11 +263,6 @@ fn endpoints_after(live: &DeviceStatus, request: &SetRequest) -> Vec<SocketAddr>
     endpoints.into_values().flatten().collect()
 }
 
-fn has_up_commands(quick: &Quick) -> bool {
-    let mut stages = [Stage::PreUp, Stage::PostUp].into_iter();
-    stages.any(|stage| quick.hooks(stage).next().is_some())
-}
-
 /// Tells whether a peer has an endpoint by name alone, which nobody knows.
 fn is_unknown(peer: &Peer, known: &Addresses, live: &DeviceStatus) -> bool {
     let is_same = |live: &&conf::uapi::PeerStatus| live.public_key == peer.public_key.value;
@@ -341,7 +336,7 @@ impl Plan {
             .filter_map(|peer| Some((peer.public_key.value, peer.name.clone()?)))
             .collect();
         // A command that `up` would run may open it.
-        let runs_commands = host.link().is_err() && has_up_commands(&quick);
+        let runs_commands = host.link().is_err() && !save::up_commands(&quick).is_empty();
         if let Some(port) = desired::entrance(&config).filter(|_| !runs_commands) {
             desired::warn_of_shut_port(port);
         }

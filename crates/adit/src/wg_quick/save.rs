@@ -64,7 +64,8 @@ impl Used {
     }
 }
 
-fn up_commands(quick: &Quick) -> Vec<String> {
+/// Returns the commands for before and after the beginning.
+pub(super) fn up_commands(quick: &Quick) -> Vec<String> {
     let stages = [Stage::PreUp, Stage::PostUp].into_iter();
     stages.flat_map(|stage| quick.hooks(stage).map(str::to_owned)).collect()
 }
