@@ -6,7 +6,6 @@ use std::{fs, iter};
 
 use conf::prefix::Prefix;
 use conf::quick::{self, Address, KillSwitch, LEAST_MTU_OF_IPV6, Quick, Table};
-use conf::uapi::DeviceStatus;
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::Nftables;
@@ -62,18 +61,18 @@ fn usable_addresses(quick: &Quick) -> Vec<Address> {
 }
 
 /// The largest packet: what the file says, or what fits on the way to the peers at `endpoints`. With IPv6, by an address or to what is `allowed`,
-/// that is not less than IPv6 needs.
+/// that is not less than IPv6 needs. Tells whether it is a guess, because the machine has no network yet.
 pub(super) fn mtu(
     quick: &Quick,
     netlink: &mut Netlink,
     endpoints: impl Iterator<Item = SocketAddr>,
     allowed: impl Iterator<Item = Prefix>,
     fwmark: u32,
-) -> Result<Item, Failure> {
+) -> Result<(Item, bool), Failure> {
     if let Some(mtu) = quick.mtu {
-        return Ok(Item::Mtu(mtu.value));
+        return Ok((Item::Mtu(mtu.value), false));
     }
-    let mtu = mtu::automatic(netlink, endpoints, fwmark)?;
+    let (mtu, is_guess) = mtu::automatic(netlink, endpoints, fwmark)?;
     let is_left_out = left_out(quick);
     let addresses = quick.addresses.iter().map(|address| address.value.address);
     let mut all = addresses.chain(allowed.map(Prefix::address));
@@ -81,15 +80,9 @@ pub(super) fn mtu(
         say(format_args!(
             "Warning: {mtu} is the MTU for the way to the peers, but IPv6 needs {LEAST_MTU_OF_IPV6}: that is taken, and large packets go in fragments"
         ));
-        return Ok(Item::Mtu(LEAST_MTU_OF_IPV6));
+        return Ok((Item::Mtu(LEAST_MTU_OF_IPV6), is_guess));
     }
-    Ok(Item::Mtu(mtu))
-}
-
-/// Tells whether the MTU is a guess, because the machine has no network yet.
-pub(super) fn is_mtu_a_guess(quick: &Quick, netlink: &mut Netlink, status: &DeviceStatus) -> Result<bool, Failure> {
-    let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
-    Ok(quick.mtu.is_none() && mtu::is_guess(netlink, endpoints, status.fwmark)?)
+    Ok((Item::Mtu(mtu), is_guess))
 }
 
 /// The kill switch, if the file wants one, for an interface that has a mark or else gets the one that this returns. While names are

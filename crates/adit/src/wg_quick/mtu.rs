@@ -12,23 +12,17 @@ const OVERHEAD: u32 = 80;
 /// Where no way is known.
 const ETHERNET: u32 = 1500;
 
-/// Returns the MTU in bytes for peers at these endpoints, to which packets with the mark go.
+/// Returns the MTU in bytes for peers at these endpoints, to which packets with the mark go, and whether that is a guess which a network that
+/// comes may prove wrong: there is none yet.
 pub(super) fn automatic(
     netlink: &mut Netlink,
     endpoints: impl Iterator<Item = SocketAddr>,
     mark: u32,
-) -> Result<u32, Failure> {
+) -> Result<(u32, bool), Failure> {
     let smallest = of_ways(netlink, endpoints, mark)?;
-    Ok(smallest.unwrap_or(ETHERNET).saturating_sub(OVERHEAD).max(576))
-}
-
-/// Tells whether that is a guess which a network that comes may prove wrong: there is none yet.
-pub(super) fn is_guess(
-    netlink: &mut Netlink,
-    endpoints: impl Iterator<Item = SocketAddr>,
-    mark: u32,
-) -> Result<bool, Failure> {
-    Ok(of_ways(netlink, endpoints, mark)?.is_none() && !has_network(netlink)?)
+    let is_guess = smallest.is_none() && !has_network(netlink)?;
+    let mtu = smallest.unwrap_or(ETHERNET).saturating_sub(OVERHEAD).max(576);
+    Ok((mtu, is_guess))
 }
 
 /// Tells whether a route leads elsewhere than into a tunnel.

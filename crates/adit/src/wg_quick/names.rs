@@ -123,12 +123,12 @@ fn fit_mtu(interface: &str, text: &[u8], quick: &Quick) -> Result<bool, Failure>
     }
     let status = engine::status(interface)?;
     let mut host = Host::open(interface)?;
-    if desired::is_mtu_a_guess(quick, host.netlink(), &status)? {
-        return Ok(false);
-    }
     let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
     let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
-    let mtu = desired::mtu(quick, host.netlink(), endpoints, allowed, status.fwmark)?;
+    let (mtu, is_guess) = desired::mtu(quick, host.netlink(), endpoints, allowed, status.fwmark)?;
+    if is_guess {
+        return Ok(false);
+    }
     if !journal.items.contains(&mtu) {
         journal.expect(slice::from_ref(&mtu))?;
         journal.make(&mtu, &mut host)?;

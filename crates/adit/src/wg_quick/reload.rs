@@ -353,13 +353,8 @@ impl Plan {
         let mut wanted: Vec<Item> = switch.map(Item::KillSwitch).into_iter().collect();
         wanted.extend(desired::addresses(&quick));
         let to_peers = allowed.iter().copied();
-        wanted.push(desired::mtu(
-            &quick,
-            host.netlink(),
-            endpoints.into_iter(),
-            to_peers,
-            fwmark,
-        )?);
+        let (mtu, _) = desired::mtu(&quick, host.netlink(), endpoints.into_iter(), to_peers, fwmark)?;
+        wanted.push(mtu);
         wanted.push(Item::Up);
         let routes = desired::routes(&quick, &journal, allowed.into_iter(), fwmark, host)?;
         wanted.extend(routes.items);

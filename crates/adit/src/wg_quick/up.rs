@@ -232,14 +232,13 @@ impl Up<'_> {
             let lock = self.lock()?;
             self.make(&[Item::KillSwitch(exceptions.closed())], &mut host, &lock)?;
         }
-        self.make_link(&mut host)?;
+        let is_guess = self.make_link(&mut host)?;
         if let Some(port) = port.filter(|port| *port != 0) {
             self.listen(port)?;
         }
         // Who asks an engine that is up makes sure that it listens.
         let status = engine::status(self.interface)?;
         self.set_dns()?;
-        let is_guess = desired::is_mtu_a_guess(self.quick, host.netlink(), &status)?;
         self.make_routes(&status, &mut host)?;
         if unknown {
             names::look_up_in_background(self.file)?;
@@ -281,7 +280,8 @@ impl Up<'_> {
         Ok(unknown)
     }
 
-    fn make_link(&mut self, host: &mut Host) -> Outcome {
+    /// Tells whether the MTU is a guess.
+    fn make_link(&mut self, host: &mut Host) -> Result<bool, Failure> {
         let lock = self.lock()?;
         let addresses: Vec<Item> = desired::addresses(self.quick).collect();
         self.make(&addresses, host, &lock)?;
@@ -289,8 +289,9 @@ impl Up<'_> {
         let status = status(self.interface)?;
         let endpoints = status.peers.iter().filter_map(|peer| peer.endpoint);
         let allowed = status.peers.iter().flat_map(|peer| peer.allowed_ips.iter().copied());
-        let mtu = desired::mtu(self.quick, host.netlink(), endpoints, allowed, status.fwmark)?;
-        self.make(&[mtu, Item::Up], host, &lock)
+        let (mtu, is_guess) = desired::mtu(self.quick, host.netlink(), endpoints, allowed, status.fwmark)?;
+        self.make(&[mtu, Item::Up], host, &lock)?;
+        Ok(is_guess)
     }
 
     /// Asks for the port once more: an engine opens it when the link comes up, and nobody hears if somebody else has it.
