@@ -32,6 +32,10 @@ impl Patience {
 
     pub(super) fn wait(&mut self) {
         thread::sleep(self.0);
+        self.lengthen();
+    }
+
+    fn lengthen(&mut self) {
         self.0 = (self.0 * 2).min(Self::LONGEST);
     }
 
@@ -43,8 +47,7 @@ impl Patience {
             let left = until.saturating_duration_since(Instant::now());
             if !poll::readable(news.fd(), left).is_ok_and(|is_readable| is_readable) {
                 thread::sleep(until.saturating_duration_since(Instant::now()));
-                self.0 = (self.0 * 2).min(Self::LONGEST);
-                return;
+                return self.lengthen();
             }
             let read = news.read(|event| is_there |= is_address(&event));
             is_there |= read.is_err();

@@ -88,11 +88,10 @@ pub(super) fn put_off(stop: &AtomicBool) {
 /// Returns how often systemd has started the unit anew that this program is part of.
 fn restarts() -> Option<u32> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let unit = groups
-        .lines()
-        .find_map(|line| line.rsplit('/').next()?.strip_suffix(".service"))?;
+    let mut units = groups.lines().filter_map(|line| line.rsplit('/').next());
+    let unit = units.find(|unit| unit.ends_with(".service"))?;
     let mut ask = Command::new("systemctl");
-    ask.args(["show", "--property=NRestarts", "--value", &format!("{unit}.service")]);
+    ask.args(["show", "--property=NRestarts", "--value", unit]);
     let answer = program::run_within(PATIENCE, ask.stdout(Stdio::piped()), "").ok()?;
     String::from_utf8_lossy(&answer).trim().parse().ok()
 }

@@ -7,8 +7,7 @@ use std::path::Path;
 use host::{Netlink, link};
 use rustix::net::AddressFamily;
 use serde::Serialize;
-use zbus::Connection;
-use zbus::{DynamicType, Error};
+use zbus::{Connection, DynamicType, Error};
 
 use super::super::{bus, say};
 
