@@ -1,5 +1,7 @@
 //! `wg-quick` of adit beside the stock one: the same file makes the same machine, and leaves the same machine.
 
+#[path = "wg_quick/access.rs"]
+mod access;
 #[path = "wg_quick/adopt.rs"]
 mod adopt;
 #[path = "wg_quick/bare.rs"]

@@ -4,7 +4,7 @@ use super::filled;
 use super::world::{Tool, World};
 
 const FILE: &str = "Address = 10.9.0.2/24, fd09::2/64\nDNS = 10.9.0.1\nGateway = true\nKillSwitch = lan\nFwMark = 77\n\
-                    [Peer]\nPublicKey = {A}\nEndpoint = peer.example:7\nAllowedIPs = 0.0.0.0/0, ::/0";
+                    [Peer]\nPublicKey = {A}\nEndpoint = peer.example:7\nAllow = 10.0.0.9:443\nAllowedIPs = 0.0.0.0/0, ::/0";
 
 /// Makes a root with the file, the names of hosts and what the kernel has, and runs words of ours there.
 const BARE: &str = "

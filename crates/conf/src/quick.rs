@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use crate::access::{self, Destination};
 use crate::prefix::Prefix;
 use crate::problem::{At, Position, Problem};
 use crate::wg::file::{Dialect, QuickKey, Reading};
@@ -31,6 +32,8 @@ pub struct Quick {
     pub gateway: bool,
     /// Whether packets leave this machine by the tunnel only.
     pub kill_switch: KillSwitch,
+    /// Where packets of peers may go of which nothing else is said.
+    pub default_allow: Option<Vec<Destination>>,
     /// Who runs the interface.
     pub backend: Backend,
     /// Where the private key is, if not in the file.
@@ -183,6 +186,7 @@ impl Quick {
                     None => return Err(wrong(at, "KillSwitch", &"expected true, false or lan")),
                 }
             }
+            QuickKey::DefaultAllow => self.default_allow(at, value, problems)?,
             QuickKey::Backend => {
                 self.backend = value.parse().map_err(|error: String| wrong(at, "Backend", &error))?;
             }
@@ -207,6 +211,21 @@ impl Quick {
                 Err(error) => problems.push(wrong(at, "Address", &error)),
             }
         }
+    }
+
+    fn default_allow(&mut self, at: Position, value: &str, problems: &mut Vec<Problem>) -> Result<(), Problem> {
+        const KEY: &str = "DefaultAllow";
+        if value.is_empty() {
+            return Err(wrong(at, KEY, &"expected destinations, or none"));
+        }
+        let allow = self.default_allow.get_or_insert_default();
+        for (at, text) in elements(at, value) {
+            match access::destination(text) {
+                Ok(destination) => allow.extend(destination),
+                Err(error) => problems.push(wrong(at, KEY, &error)),
+            }
+        }
+        Ok(())
     }
 
     fn hook(&mut self, stage: Stage, at: Position, value: &str) {
@@ -374,6 +393,26 @@ mod tests {
             (
                 "PrivateKeyCredential = ../x",
                 "2:24 PrivateKey: a credential has a name, not a path",
+            ),
+        ] {
+            assert_eq!(read(text).1, [problem]);
+        }
+    }
+
+    #[test]
+    fn what_peers_may_reach_by_default_is_a_list_or_nothing() {
+        let allowed = |text| read(text).0.default_allow.map(|allow| allow.len());
+        assert_eq!(allowed(""), None);
+        assert_eq!(allowed("DefaultAllow = none"), Some(0));
+        assert_eq!(
+            allowed("DefaultAllow = 10.0.0.53:53, fd00::53\nDefaultAllow = any:443"),
+            Some(3)
+        );
+        for (text, problem) in [
+            ("DefaultAllow =", "2:15 DefaultAllow: expected destinations, or none"),
+            (
+                "DefaultAllow = 10.0.0.1:80/x",
+                "2:16 DefaultAllow: expected /tcp or /udp after the port",
             ),
         ] {
             assert_eq!(read(text).1, [problem]);

@@ -1,8 +1,9 @@
 //! nftables over netlink, without the program `nft`: whole tables, put in place in one step.
 //!
 //! A [`Table`] is a value; [`Nftables::replace`] makes the kernel's the same. What an interface needs is put together in
-//! [`tunnel`], [`kill_switch`] and [`gateway`], each a table of its own beside those of other programs.
+//! [`tunnel`], [`kill_switch`], [`gateway`] and [`access`], each a table of its own beside those of other programs.
 
+pub mod access;
 mod compare;
 mod expression;
 mod foreign;
@@ -13,6 +14,9 @@ mod message;
 mod name;
 pub mod tunnel;
 mod verdict;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE};
 use netlink_sys::protocols::NETLINK_NETFILTER;
@@ -36,17 +40,37 @@ pub struct Table {
     pub name: TableName,
     /// The chains.
     pub chains: Vec<Chain>,
+    /// The maps that rules look at.
+    pub maps: Vec<VerdictMap>,
 }
 
 /// A list of rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain {
     /// The name, unique in the table.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Which packets come by; without it those that a rule sends here.
     pub base: Option<Base>,
     /// The rules, each a sequence of expressions.
     pub rules: Vec<Vec<Expression>>,
+}
+
+/// What becomes of packets by a value that they have, all at the cost of one comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictMap {
+    /// The name, unique in the table.
+    pub name: String,
+    /// Of values, all of which have the same length.
+    pub verdicts: BTreeMap<Vec<u8>, Verdict>,
+}
+
+/// What becomes of a packet whose value is in a [`VerdictMap`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It passes this table.
+    Accept,
+    /// It goes on in the chain of this name, and does not come back.
+    Goto(Cow<'static, str>),
 }
 
 /// Which packets come by a chain, and what becomes of those that no rule decides on.
@@ -98,6 +122,8 @@ pub enum Policy {
 pub enum Hook {
     /// It has come in and is not yet routed.
     Prerouting,
+    /// It is for this host.
+    Input,
     /// It came from elsewhere and goes elsewhere.
     Forward,
     /// This host made it.
@@ -142,6 +168,11 @@ impl Nftables {
                     .iter()
                     .map(|chain| create(Message::new_chain(table, chain))),
             );
+            for (number, map) in (1..).zip(&table.maps) {
+                changes.push(create(Message::new_map(table, map, number)));
+                let elements = Message::new_elements(table, map);
+                changes.extend(elements.map(create));
+            }
             for chain in &table.chains {
                 for rule in &chain.rules {
                     let message = Message::new_rule(table, chain, rule);
@@ -252,7 +283,7 @@ fn explained(error: Error) -> Error {
     {
         error.because("this kernel has no nf_tables: load the module nf_tables, or take a kernel with CONFIG_NF_TABLES, for IPv4 and IPv6")
     } else if lacks(&Errno::NOENT) {
-        error.because("this kernel lacks a part of nf_tables: load the modules nft_ct, nft_fib_ipv4, nft_fib_ipv6, nft_chain_nat and nft_masq")
+        error.because("this kernel lacks a part of nf_tables: load the modules nft_ct, nft_fib_ipv4, nft_fib_ipv6, nft_chain_nat, nft_masq and nft_reject")
     } else {
         error
     }

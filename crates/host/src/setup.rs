@@ -83,7 +83,11 @@ impl Host {
                 Err(error) if error.is(Errno::NOENT) && name.starts_with("net/") => Ok(()),
                 written => written.map(drop),
             },
-            Item::Firewall { .. } | Item::Gateway { .. } => Nftables::open()?.replace(&tables(name, item, &[])?),
+            Item::Firewall { .. } | Item::Access(_) | Item::Gateway { .. } => {
+                let mut tables = tables(name, item, &[])?;
+                tables.retain(|table| !table.family.is_missing());
+                Nftables::open()?.replace(&tables)
+            }
             Item::KillSwitch(exceptions) => make_kill_switches(&[(name, *exceptions)]),
         }
     }
@@ -96,7 +100,9 @@ impl Host {
     pub fn unmake(&mut self, item: &Item) -> Result<(), Error> {
         let netlink = &mut self.netlink;
         let unmade = match (item, self.link) {
-            (Item::Firewall { .. } | Item::Gateway { .. } | Item::KillSwitch(_), _) => delete_tables(item, &self.name),
+            (Item::Firewall { .. } | Item::KillSwitch(_) | Item::Access(_) | Item::Gateway { .. }, _) => {
+                delete_tables(item, &self.name)
+            }
             (Item::Rule(rule), _) => rule::remove(netlink, *rule),
             (Item::Parameter { name, value, before }, _) => give_back(name, value, before),
             (Item::Address(address), Some(link)) => {
@@ -158,6 +164,10 @@ fn tables(interface: &str, item: &Item, switches: &[(&str, Exceptions)]) -> Resu
             mark,
             addresses,
         } => Ok(vec![nft::tunnel::table(*family, interface, addresses, *mark)?]),
+        Item::Access(groups) => Family::BOTH
+            .into_iter()
+            .map(|family| nft::access::table(family, interface, groups))
+            .collect(),
         Item::Gateway { family, closed } => Ok(vec![nft::gateway::table(*family, interface, closed)?]),
         Item::KillSwitch(_) => {
             let name = nft::kill_switch::table_name(interface)?;

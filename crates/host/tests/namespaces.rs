@@ -11,6 +11,8 @@ use host::link::{self, VethEnd};
 use host::{Error, Netlink};
 use sys::netns::Netns;
 
+#[path = "namespaces/access.rs"]
+mod access;
 #[path = "namespaces/links.rs"]
 mod links;
 #[path = "namespaces/nftables.rs"]

@@ -77,6 +77,10 @@ const fn quick(key: QuickKey) -> (&'static str, &'static str) {
             "Whether packets leave this machine by the tunnel only, from before there is an interface until down; with lan also \
              for the local network. By default false. Only adit takes it.",
         ),
+        QuickKey::DefaultAllow => (
+            "list",
+            "Where packets of peers without an Allow of their own may go, as that says it. By default everywhere. Only adit takes it.",
+        ),
         QuickKey::Backend => (
             "auto | kernel | adit",
             "Who runs the interface. auto, the default: the kernel if it can, else an engine, that of \
@@ -124,6 +128,12 @@ const fn peer(key: PeerKey) -> (&'static str, &'static str) {
         PeerKey::ExcludedIps => (
             "list",
             "Addresses that are taken out of AllowedIPs. By default none. Only adit takes it.",
+        ),
+        PeerKey::Allow => (
+            "list",
+            "Where packets of the peer may go: networks, addresses or any, and after a colon a port, or two with - between, and /tcp \
+             or /udp, such as 10.0.0.0/24, 10.0.1.5:443/tcp, [fd00::5]:53; or none. It may answer everybody. May stand more than once. By \
+             default what DefaultAllow says. Only adit takes it.",
         ),
         PeerKey::Endpoint => (
             "host:port",

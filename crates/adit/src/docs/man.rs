@@ -120,7 +120,7 @@ fn wg_page() -> Roff {
     roff.text([roman(
         "What setconf, addconf and syncconf take. Keys stand in the file itself, where set takes files with them.",
     )]);
-    file(&mut roff, |key| !matches!(key, Key::Quick(_)));
+    file(&mut roff, |key| !key.is_for_quick());
     roff.control("SH", ["ENVIRONMENT"]);
     for word in &grammar::ENVIRONMENT {
         entry(&mut roff, vec![bold(word.name)], &format!("{}.", word.about));
@@ -304,7 +304,7 @@ mod tests {
         for (name, key) in KEYS {
             let line = format!("\\fB{name}\\fR = ");
             assert_eq!(quick.matches(&line).count(), 1, "{name}");
-            assert_eq!(wg.contains(&line), !matches!(key, Key::Quick(_)), "{name}");
+            assert_eq!(wg.contains(&line), !key.is_for_quick(), "{name}");
         }
     }
 }

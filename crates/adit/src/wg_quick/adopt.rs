@@ -75,6 +75,7 @@ pub(super) fn release(interface: &str) -> Outcome {
     let journal = Journal::of_tunnel(interface)?;
     let foreign = journal.items.iter().find_map(|item| match item {
         Item::KillSwitch(_) => Some("KillSwitch"),
+        Item::Access(_) => Some("Allow"),
         Item::Gateway { .. } => Some("Gateway"),
         _ => None,
     });

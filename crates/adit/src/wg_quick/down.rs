@@ -96,8 +96,8 @@ pub(super) fn undo(journal: &mut Journal, held: Option<Exceptions>, _lock: &Lock
         match item {
             // They go with the interface.
             Item::Address(_) | Item::Mtu(_) | Item::Up | Item::Route { .. } => {}
-            // Nothing gets past it before all is gone.
-            Item::KillSwitch(_) => {}
+            // Nothing gets past them before all is gone.
+            Item::KillSwitch(_) | Item::Access(_) => {}
             Item::Rule(_) | Item::Parameter { .. } | Item::Firewall { .. } | Item::Gateway { .. } => {
                 note(journal.unmake(item, &others, &mut host));
             }
@@ -109,6 +109,10 @@ pub(super) fn undo(journal: &mut Journal, held: Option<Exceptions>, _lock: &Lock
     }
     if let Some(dns) = &journal.dns {
         dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));
+    }
+    let rules = journal.items.iter().rfind(|item| matches!(item, Item::Access(_)));
+    if let Some(rules) = rules {
+        note(journal.unmake(rules, &others, &mut host));
     }
     if let (None, Some(exceptions)) = (held, journal.kill_switch()) {
         note(journal.unmake(&Item::KillSwitch(exceptions), &others, &mut host));

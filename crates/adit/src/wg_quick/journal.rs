@@ -270,6 +270,7 @@ impl Journal {
             | Item::Parameter { .. }
             | Item::Firewall { .. }
             | Item::KillSwitch(_)
+            | Item::Access(_)
             | Item::Gateway { .. } => item.to_string(),
         }
     }

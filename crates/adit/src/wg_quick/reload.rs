@@ -340,6 +340,7 @@ impl Plan {
         if let Some(port) = desired::entrance(&config).filter(|_| !runs_commands) {
             desired::warn_of_shut_port(port);
         }
+        let rules = desired::access(&config, &quick);
         keep_learned_endpoints(&mut config, &live, journal.file.as_ref());
         let mut request = config.syncconf(&known, &live);
 
@@ -351,6 +352,7 @@ impl Plan {
         }
         let endpoints = endpoints_after(&live, &request);
         let mut wanted: Vec<Item> = switch.map(Item::KillSwitch).into_iter().collect();
+        wanted.extend(rules);
         wanted.extend(desired::addresses(&quick));
         let to_peers = allowed.iter().copied();
         let (mtu, _) = desired::mtu(&quick, host.netlink(), endpoints.into_iter(), to_peers, fwmark)?;
@@ -415,13 +417,14 @@ impl Plan {
         steps
     }
 
-    /// Takes away routes, then changes peers, then adds routes: no packet goes into the tunnel that has no peer there.
+    /// Takes away routes, then changes peers, then adds routes: no packet goes into the tunnel that has no peer there. None comes out of it by a
+    /// new peer that has no access rules yet.
     fn apply(&self, announced: &mut Journal) -> Outcome {
         let interface = self.journal.interface();
         let mut host = Host::open(interface)?;
-        let is_unmade = |change: &Change| matches!(change, Change::Unmake(_));
-        let last_unmade = self.changes.iter().rposition(is_unmade);
-        let (early, late) = self.changes.split_at(last_unmade.map_or(0, |last| last + 1));
+        let is_early = |change: &Change| matches!(change, Change::Unmake(_) | Change::Make(Item::Access(_)));
+        let last_early = self.changes.iter().rposition(is_early);
+        let (early, late) = self.changes.split_at(last_early.map_or(0, |last| last + 1));
         for change in early {
             announced.step(change, &mut host)?;
         }

@@ -75,7 +75,7 @@ fn kill_switches<'a>(
 pub(super) fn are_as_made(journal: &Journal, item: &Item, others: &[Journal]) -> Result<bool, Error> {
     let interface = journal.interface();
     match item {
-        Item::Firewall { .. } => setup::has_tables(interface, item, &[]),
+        Item::Firewall { .. } | Item::Access(_) => setup::has_tables(interface, item, &[]),
         Item::KillSwitch(exceptions) => {
             let switches = kill_switches(others, Some((interface, *exceptions)))?;
             setup::has_tables(interface, item, &switches)

@@ -226,8 +226,9 @@ impl Up<'_> {
         self.run_hooks(Stage::PreUp)?;
         let entrance = desired::entrance(&config);
         let port = config.listen_port.map(|port| port.value);
-        let unknown = self.configure(config)?;
         let mut host = Host::open(self.interface)?;
+        self.restrict(&config, &mut host)?;
+        let unknown = self.configure(config)?;
         if let Some(exceptions) = self.switch.filter(|exceptions| exceptions.name_servers && !unknown) {
             let lock = self.lock()?;
             self.make(&[Item::KillSwitch(exceptions.closed())], &mut host, &lock)?;
@@ -263,6 +264,17 @@ impl Up<'_> {
             self.journal.write()?;
         }
         hooks::run(self.interface, hooks)
+    }
+
+    /// Makes access rules, before there are peers.
+    fn restrict(&mut self, config: &Config, host: &mut Host) -> Outcome {
+        match desired::access(config, self.quick) {
+            Some(rules) => {
+                let lock = self.lock()?;
+                self.make(&[rules], host, &lock)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Gives the interface its keys and peers. Tells whether an endpoint has a name that nobody knows yet.

@@ -18,6 +18,7 @@ pub use key::{InterfaceKey, KEYS, Key, PeerKey, QuickKey};
 pub use strip::strip;
 
 use super::value::Endpoint;
+use crate::access::Destination;
 use crate::prefix::Prefix;
 use crate::problem::{At, Position, Problem, Severity};
 use crate::uapi::AllowedIpChange;
@@ -63,6 +64,8 @@ pub struct Peer {
     pub persistent_keepalive: Option<At<u16>>,
     /// Its allowed IPs.
     pub allowed_ips: AllowedIps,
+    /// Where its packets may go, if it is said of this one: for `wg-quick`.
+    pub allow: Option<Vec<Destination>>,
 }
 
 /// What a file says of the allowed IPs of a peer.

@@ -10,6 +10,8 @@ use netlink_packet_core::{
     NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
 use netlink_sys::{Socket, SocketAddr};
+use rustix::io::Errno;
+use rustix::net::sockopt;
 
 use super::Error;
 
@@ -84,9 +86,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
             datagram.resize(start + request.buffer_len(), 0);
             request.serialize(&mut datagram[start..]);
         }
-        self.socket
-            .send(&datagram, 0)
-            .map_err(|error| Error::new(action, error))?;
+        self.send(&datagram).map_err(|error| Error::new(action, error))?;
         let mut answers = Answers::new(first, self.sequence, action, keep);
         loop {
             let (datagram, _) = self
@@ -100,6 +100,18 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
                 return Err(Error::new(action, io::ErrorKind::OutOfMemory.into()));
             }
         }
+    }
+
+    /// Sends a datagram; for a large one there is room if the kernel is asked for it.
+    fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        match self.socket.send(datagram, 0) {
+            Err(error) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
+                sockopt::set_socket_send_buffer_size_force(&self.socket, datagram.len())?;
+                self.socket.send(datagram, 0)
+            }
+            sent => sent,
+        }
+        .map(drop)
     }
 
     /// Sends a dump request and returns what `keep` makes of every object. A dump during which they changed is begun anew.

@@ -1,10 +1,13 @@
 //! The steps of a rule: loading, comparing, storing, deciding.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use netlink_packet_core::DefaultNla;
 
+use super::Verdict;
 use super::message::{NF_ACCEPT, NF_DROP, nested, number, string};
+use crate::Family;
 
 pub(super) const NFTA_LIST_ELEM: u16 = 1;
 pub(super) const NFTA_EXPR_NAME: u16 = 1;
@@ -26,6 +29,8 @@ pub(super) const NFT_META_L4PROTO: u32 = 16;
 pub(super) const NFTA_CT_DREG: u16 = 1;
 pub(super) const NFTA_CT_KEY: u16 = 2;
 pub(super) const NFTA_CT_SREG: u16 = 4;
+const NFT_CT_STATE: u32 = 0;
+const NFT_CT_DIRECTION: u32 = 1;
 const NFT_CT_MARK: u32 = 3;
 
 pub(super) const NFTA_PAYLOAD_DREG: u16 = 1;
@@ -72,6 +77,20 @@ pub(super) const NFTA_CMP_OP: u16 = 2;
 pub(super) const NFTA_CMP_DATA: u16 = 3;
 pub(super) const NFT_CMP_EQ: u32 = 0;
 pub(super) const NFT_CMP_NEQ: u32 = 1;
+const NFT_CMP_LTE: u32 = 3;
+const NFT_CMP_GTE: u32 = 5;
+
+const NFTA_LOOKUP_SET: u16 = 1;
+const NFTA_LOOKUP_SREG: u16 = 2;
+const NFTA_LOOKUP_DREG: u16 = 3;
+
+const NFTA_REJECT_TYPE: u16 = 1;
+const NFTA_REJECT_ICMP_CODE: u16 = 2;
+const NFT_REJECT_ICMP_UNREACH: u32 = 0;
+/// `ICMP_PKT_FILTERED`
+const FILTERED: u8 = 13;
+/// `ICMPV6_ADM_PROHIBITED`
+const PROHIBITED: u8 = 1;
 
 pub(super) const NFTA_IMMEDIATE_DREG: u16 = 1;
 pub(super) const NFTA_IMMEDIATE_DATA: u16 = 2;
@@ -79,6 +98,8 @@ pub(super) const NFTA_VERDICT_CODE: u16 = 1;
 pub(super) const NFTA_VERDICT_CHAIN: u16 = 2;
 /// -3
 pub(super) const NFT_JUMP: u32 = 0xffff_fffd;
+/// -4
+pub(super) const NFT_GOTO: u32 = 0xffff_fffc;
 
 /// A step of a rule. The steps are taken in order, until a comparison does not hold.
 ///
@@ -92,6 +113,10 @@ pub enum Expression {
     Equals(Vec<u8>),
     /// Goes on if it is not.
     Differs(Vec<u8>),
+    /// Goes on if the loaded value, in network order, is not less.
+    AtLeast(Vec<u8>),
+    /// Goes on if it is not more.
+    AtMost(Vec<u8>),
     /// Clears all bits of the loaded value that are not set in this one.
     Mask(Vec<u8>),
     /// Stores the loaded value.
@@ -103,11 +128,17 @@ pub enum Expression {
     /// Puts the address of the outgoing interface in the place of the source address, for the whole connection.
     Masquerade,
     /// Goes on in another chain, and comes back if nothing is decided there.
-    Jump(&'static str),
+    Jump(Cow<'static, str>),
+    /// Does what the map of this name has for the loaded value, or goes on.
+    LookUp(String),
+    /// Counts the packet and its bytes.
+    Count,
     /// Lets the packet pass this table.
     Accept,
     /// Drops the packet.
     Drop,
+    /// Drops it, and tells its sender by ICMP that a rule forbids it.
+    Reject(Family),
 }
 
 /// A value that a packet has.
@@ -121,6 +152,10 @@ pub enum Source {
     Protocol,
     /// A mark: four bytes, native order.
     Mark(Mark),
+    /// What the packet is to a connection: four bytes, native order, of which one bit is set.
+    ConnectionState,
+    /// Whether it goes the way of the first packet of its connection (0) or comes back (1): one byte. There is none without a connection.
+    Direction,
     /// What the source address is to this host (`RTN_*`): four bytes, native order.
     SourceType,
     /// The largest segment of TCP (MSS) that fits on the way of the packet, there and back: two bytes, native order.
@@ -163,26 +198,37 @@ impl Expression {
         Self::is_in(offset, network, prefix_len)
     }
 
+    /// Loads the network of this length that the packet comes from: its address, the bits beyond cleared.
+    pub(super) fn source_network(family: Family, prefix_len: u8) -> Vec<Self> {
+        let (offset, len) = match family {
+            Family::V4 => (12, 4),
+            Family::V6 => (8, 16),
+        };
+        let mut steps = vec![Self::Load(Source::Header { offset, len })];
+        steps.extend((u32::from(prefix_len) < 8 * len).then(|| Self::Mask(mask(prefix_len, len))));
+        steps
+    }
+
     /// As `nft` does it: whole bytes are compared alone, others under a mask of the whole address.
     fn is_in(offset: u32, network: IpAddr, prefix_len: u8) -> Vec<Self> {
-        let mut bytes = match network {
-            IpAddr::V4(address) => address.octets().to_vec(),
-            IpAddr::V6(address) => address.octets().to_vec(),
-        };
-        let (whole, rest) = (usize::from(prefix_len / 8), prefix_len % 8);
-        let mut mask = Vec::new();
-        if rest == 0 {
-            bytes.truncate(whole);
-        } else {
-            mask.resize(whole, 0xff);
-            mask.push(0xff << (8 - rest));
-            mask.resize(bytes.len(), 0);
+        let mut bytes = Self::bytes(network);
+        let is_whole = prefix_len.is_multiple_of(8);
+        if is_whole {
+            bytes.truncate(usize::from(prefix_len / 8));
         }
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let mut steps = vec![Self::Load(Source::Header { offset, len })];
-        steps.extend((rest != 0).then_some(Self::Mask(mask)));
+        steps.extend((!is_whole).then(|| Self::Mask(mask(prefix_len, len))));
         steps.push(Self::Equals(bytes));
         steps
+    }
+
+    /// Returns an address as a header holds it.
+    pub(super) fn bytes(address: IpAddr) -> Vec<u8> {
+        match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        }
     }
 
     /// Returns the expression as an element of a list.
@@ -191,21 +237,32 @@ impl Expression {
             Self::Load(source) => source.load(),
             Self::Equals(value) => compare(NFT_CMP_EQ, value),
             Self::Differs(value) => compare(NFT_CMP_NEQ, value),
+            Self::AtLeast(value) => compare(NFT_CMP_GTE, value),
+            Self::AtMost(value) => compare(NFT_CMP_LTE, value),
             Self::Mask(mask) => bitwise(mask),
             Self::NetworkOrder => network_order(),
             Self::Store(Mark::Packet) => meta(NFT_META_MARK, NFTA_META_SREG),
             Self::Store(Mark::Connection) => connection(NFT_CT_MARK, NFTA_CT_SREG),
             Self::LowerLargestSegment => lower_largest_segment(),
             Self::Masquerade => ("masq", Vec::new()),
-            Self::Jump(chain) => verdict(NFT_JUMP, Some(chain)),
-            Self::Accept => verdict(NF_ACCEPT, None),
-            Self::Drop => verdict(NF_DROP, None),
+            Self::Jump(chain) => decide(NFT_JUMP, Some(chain)),
+            Self::LookUp(map) => look_up(map),
+            Self::Count => ("counter", Vec::new()),
+            Self::Accept => decide(NF_ACCEPT, None),
+            Self::Drop => decide(NF_DROP, None),
+            Self::Reject(family) => reject(*family),
         };
         nested(
             NFTA_LIST_ELEM,
             &[string(NFTA_EXPR_NAME, name), nested(NFTA_EXPR_DATA, &data)],
         )
     }
+}
+
+/// Returns so many bytes with the first bits set.
+fn mask(bits: u8, len: u32) -> Vec<u8> {
+    let set = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+    set.to_be_bytes().into_iter().take(len as usize).collect()
 }
 
 /// The name of a kind of expressions, and the attributes of one.
@@ -219,6 +276,8 @@ impl Source {
             Self::Protocol => meta(NFT_META_L4PROTO, NFTA_META_DREG),
             Self::Mark(Mark::Packet) => meta(NFT_META_MARK, NFTA_META_DREG),
             Self::Mark(Mark::Connection) => connection(NFT_CT_MARK, NFTA_CT_DREG),
+            Self::ConnectionState => connection(NFT_CT_STATE, NFTA_CT_DREG),
+            Self::Direction => connection(NFT_CT_DIRECTION, NFTA_CT_DREG),
             Self::SourceType => {
                 let attributes = vec![
                     number(NFTA_FIB_DREG, NFT_REG_1),
@@ -302,12 +361,47 @@ fn lower_largest_segment() -> Named {
     ("exthdr", attributes)
 }
 
-fn verdict(code: u32, chain: Option<&str>) -> Named {
-    let mut verdict = vec![number(NFTA_VERDICT_CODE, code)];
-    verdict.extend(chain.map(|chain| string(NFTA_VERDICT_CHAIN, chain)));
+fn look_up(map: &str) -> Named {
+    let attributes = vec![
+        string(NFTA_LOOKUP_SET, map),
+        number(NFTA_LOOKUP_SREG, NFT_REG_1),
+        number(NFTA_LOOKUP_DREG, NFT_REG_VERDICT),
+    ];
+    ("lookup", attributes)
+}
+
+fn reject(family: Family) -> Named {
+    let code = match family {
+        Family::V4 => FILTERED,
+        Family::V6 => PROHIBITED,
+    };
+    let attributes = vec![
+        number(NFTA_REJECT_TYPE, NFT_REJECT_ICMP_UNREACH),
+        DefaultNla::new(NFTA_REJECT_ICMP_CODE, vec![code]),
+    ];
+    ("reject", attributes)
+}
+
+fn decide(code: u32, chain: Option<&str>) -> Named {
     let attributes = vec![
         number(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT),
-        nested(NFTA_IMMEDIATE_DATA, &[nested(NFTA_DATA_VERDICT, &verdict)]),
+        nested(NFTA_IMMEDIATE_DATA, &[verdict(code, chain)]),
     ];
     ("immediate", attributes)
+}
+
+fn verdict(code: u32, chain: Option<&str>) -> DefaultNla {
+    let mut verdict = vec![number(NFTA_VERDICT_CODE, code)];
+    verdict.extend(chain.map(|chain| string(NFTA_VERDICT_CHAIN, chain)));
+    nested(NFTA_DATA_VERDICT, &verdict)
+}
+
+impl Verdict {
+    /// Returns it as the value of an attribute.
+    pub(super) fn data(&self) -> DefaultNla {
+        match self {
+            Self::Accept => verdict(NF_ACCEPT, None),
+            Self::Goto(chain) => verdict(NFT_GOTO, Some(chain)),
+        }
+    }
 }

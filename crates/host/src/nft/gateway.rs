@@ -45,7 +45,7 @@ pub fn table(family: Family, interface: &str, closed: &[String]) -> Result<Table
     forward.extend(
         closed
             .iter()
-            .map(|name| name.rule(Source::InputName, Expression::Jump(BETWEEN))),
+            .map(|name| name.rule(Source::InputName, Expression::Jump(BETWEEN.into()))),
     );
     let between = closed
         .iter()
@@ -58,17 +58,17 @@ pub fn table(family: Family, interface: &str, closed: &[String]) -> Result<Table
     };
     let chains = vec![
         Chain {
-            name: BETWEEN,
+            name: BETWEEN.into(),
             base: None,
             rules: between.collect(),
         },
         Chain {
-            name: "forward",
+            name: "forward".into(),
             base: Some(Base::filter(Hook::Forward, MANGLE_PRIORITY)),
             rules: forward,
         },
         Chain {
-            name: "leave",
+            name: "leave".into(),
             base: Some(masquerade),
             rules: vec![masquerades(family, &name)],
         },
@@ -77,6 +77,7 @@ pub fn table(family: Family, interface: &str, closed: &[String]) -> Result<Table
         family,
         name: table_name(interface)?,
         chains,
+        maps: Vec::new(),
     })
 }
 

@@ -128,7 +128,7 @@ impl Source for Table<'_, '_> {
     fn rules(&mut self, chain: &str) -> Option<Rc<Rules>> {
         let (key, nftables) = (self.key(chain), &mut *self.input.nftables);
         let read = || {
-            let rules = nftables.few(MOST_RULES, &Message::get_rules(self.protocol, &self.name, chain))?;
+            let rules = nftables.few(MOST_RULES, &Message::get_rules(self.protocol, &self.name, Some(chain)))?;
             Some(Rc::new(Rules::of(chain, &rules)))
         };
         self.input.rules.entry(key).or_insert_with(read).clone()

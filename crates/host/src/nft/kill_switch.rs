@@ -4,6 +4,7 @@
 //! address: DHCP and the neighbour discovery of IPv6. Its chains drop all else, whatever other tables accept: packets of this machine and
 //! those that it forwards.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,7 @@ fn table(
             chain("output", Hook::Output, own),
             chain("forward", Hook::Forward, foreign),
         ],
+        maps: Vec::new(),
     })
 }
 
@@ -131,7 +133,7 @@ const fn chain(name: &'static str, hook: Hook, rules: Vec<Vec<Expression>>) -> C
         policy: Policy::Drop,
     };
     Chain {
-        name,
+        name: Cow::Borrowed(name),
         base: Some(base),
         rules,
     }

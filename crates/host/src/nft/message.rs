@@ -7,7 +7,8 @@ use netlink_packet_core::{
     NlasIterator,
 };
 
-use super::{Base, Chain, Expression, Hook, Kind, Policy, Table, TableName};
+use super::expression::{NFTA_DATA_VALUE, NFTA_LIST_ELEM};
+use super::{Base, Chain, Expression, Hook, Kind, Policy, Table, TableName, Verdict, VerdictMap};
 use crate::Family;
 
 const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
@@ -21,7 +22,9 @@ const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_GETCHAIN: u16 = 4;
 const NFT_MSG_NEWRULE: u16 = 6;
 const NFT_MSG_GETRULE: u16 = 7;
+const NFT_MSG_NEWSET: u16 = 9;
 const NFT_MSG_GETSET: u16 = 10;
+const NFT_MSG_NEWSETELEM: u16 = 12;
 const NFT_MSG_GETSETELEM: u16 = 13;
 
 const NFPROTO_UNSPEC: u8 = 0;
@@ -55,6 +58,22 @@ pub(super) const NFTA_RULE_EXPRESSIONS: u16 = 4;
 
 const NFTA_SET_TABLE: u16 = 1;
 const NFTA_SET_NAME: u16 = 2;
+const NFTA_SET_FLAGS: u16 = 3;
+const NFTA_SET_KEY_TYPE: u16 = 4;
+const NFTA_SET_KEY_LEN: u16 = 5;
+const NFTA_SET_DATA_TYPE: u16 = 6;
+const NFTA_SET_ID: u16 = 10;
+const NFT_SET_MAP: u32 = 8;
+const NFT_DATA_VERDICT: u32 = 0xffff_ff00;
+/// The types that the program `nft` calls `ipv4_addr` and `ipv6_addr`: the kernel takes any.
+const IPV4_ADDRESS: u32 = 7;
+const IPV6_ADDRESS: u32 = 8;
+
+pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
+pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
+pub(super) const NFTA_SET_ELEM_DATA: u16 = 2;
+/// How many elements a message has at most: an attribute is shorter than 64 KiB.
+const MOST_ELEMENTS: usize = 256;
 
 /// Length of `struct nfgenmsg`.
 const HEADER_LEN: usize = 4;
@@ -104,9 +123,10 @@ impl Message {
         Self::of_family(NFT_MSG_GETCHAIN, NFPROTO_UNSPEC, Vec::new())
     }
 
-    /// Asks for the rules of a chain; families are of the kernel (`NFPROTO_*`) here.
-    pub(super) fn get_rules(family: u8, table: &str, chain: &str) -> Self {
-        let attributes = vec![string(NFTA_RULE_TABLE, table), string(NFTA_RULE_CHAIN, chain)];
+    /// Asks for the rules of a table, those of one chain if it is named; families are of the kernel (`NFPROTO_*`) here.
+    pub(super) fn get_rules(family: u8, table: &str, chain: Option<&str>) -> Self {
+        let mut attributes = vec![string(NFTA_RULE_TABLE, table)];
+        attributes.extend(chain.map(|chain| string(NFTA_RULE_CHAIN, chain)));
         Self::of_family(NFT_MSG_GETRULE, family, attributes)
     }
 
@@ -124,7 +144,7 @@ impl Message {
     pub(super) fn new_chain(table: &Table, chain: &Chain) -> Self {
         let mut attributes = vec![
             string(NFTA_CHAIN_TABLE, table.name.as_str()),
-            string(NFTA_CHAIN_NAME, chain.name),
+            string(NFTA_CHAIN_NAME, &chain.name),
         ];
         attributes.extend(chain.base.into_iter().flat_map(base));
         Self::of_nf_tables(NFT_MSG_NEWCHAIN, table.family, attributes)
@@ -135,10 +155,47 @@ impl Message {
         let expressions: Vec<DefaultNla> = rule.iter().map(Expression::element).collect();
         let attributes = vec![
             string(NFTA_RULE_TABLE, table.name.as_str()),
-            string(NFTA_RULE_CHAIN, chain.name),
+            string(NFTA_RULE_CHAIN, &chain.name),
             nested(NFTA_RULE_EXPRESSIONS, &expressions),
         ];
         Self::of_nf_tables(NFT_MSG_NEWRULE, table.family, attributes)
+    }
+
+    /// Creates a map of addresses, which has a number of its own among those that are created at the same time.
+    pub(super) fn new_map(table: &Table, map: &VerdictMap, id: u32) -> Self {
+        let (key_type, key_len) = match table.family {
+            Family::V4 => (IPV4_ADDRESS, 4),
+            Family::V6 => (IPV6_ADDRESS, 16),
+        };
+        let attributes = vec![
+            string(NFTA_SET_TABLE, table.name.as_str()),
+            string(NFTA_SET_NAME, &map.name),
+            number(NFTA_SET_FLAGS, NFT_SET_MAP),
+            number(NFTA_SET_KEY_TYPE, key_type),
+            number(NFTA_SET_KEY_LEN, key_len),
+            number(NFTA_SET_DATA_TYPE, NFT_DATA_VERDICT),
+            number(NFTA_SET_ID, id),
+        ];
+        Self::of_nf_tables(NFT_MSG_NEWSET, table.family, attributes)
+    }
+
+    /// Puts what a map has into it, some at a time.
+    pub(super) fn new_elements(table: &Table, map: &VerdictMap) -> impl Iterator<Item = Self> {
+        let elements: Vec<DefaultNla> = map
+            .verdicts
+            .iter()
+            .map(|(value, verdict)| element(value, verdict))
+            .collect();
+        let message = |elements: &[DefaultNla]| {
+            let attributes = vec![
+                string(NFTA_SET_TABLE, table.name.as_str()),
+                string(NFTA_SET_NAME, &map.name),
+                nested(NFTA_SET_ELEM_LIST_ELEMENTS, elements),
+            ];
+            Self::of_nf_tables(NFT_MSG_NEWSETELEM, table.family, attributes)
+        };
+        let messages: Vec<Self> = elements.chunks(MOST_ELEMENTS).map(message).collect();
+        messages.into_iter()
     }
 
     fn of_table(kind: u16, family: Family, name: &TableName) -> Self {
@@ -253,9 +310,19 @@ pub(super) fn read_list(attributes: &[DefaultNla], kind: u16) -> Option<Vec<Vec<
         .collect()
 }
 
+fn element(value: &[u8], verdict: &Verdict) -> DefaultNla {
+    let value = DefaultNla::new(NFTA_DATA_VALUE, value.to_vec());
+    let attributes = [
+        nested(NFTA_SET_ELEM_KEY, &[value]),
+        nested(NFTA_SET_ELEM_DATA, &[verdict.data()]),
+    ];
+    nested(NFTA_LIST_ELEM, &attributes)
+}
+
 fn base(base: Base) -> [DefaultNla; 3] {
     let hook = match base.hook {
         Hook::Prerouting => NF_INET_PRE_ROUTING,
+        Hook::Input => NF_INET_LOCAL_IN,
         Hook::Forward => NF_INET_FORWARD,
         Hook::Output => NF_INET_LOCAL_OUT,
         Hook::Postrouting => NF_INET_POST_ROUTING,

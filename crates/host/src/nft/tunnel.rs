@@ -39,17 +39,17 @@ pub fn table(family: Family, interface: &str, addresses: &[IpAddr], fwmark: u32)
     let addresses = addresses.iter().filter(|address| Family::of(**address) == family);
     let chains = vec![
         Chain {
-            name: "preraw",
+            name: "preraw".into(),
             base: Some(Base::filter(Hook::Prerouting, RAW_PRIORITY)),
             rules: addresses.map(|address| drop_intruders(&name, *address)).collect(),
         },
         Chain {
-            name: "premangle",
+            name: "premangle".into(),
             base: Some(Base::filter(Hook::Prerouting, MANGLE_PRIORITY)),
             rules: vec![restore_mark()],
         },
         Chain {
-            name: "postmangle",
+            name: "postmangle".into(),
             base: Some(Base::filter(Hook::Postrouting, MANGLE_PRIORITY)),
             rules: vec![save_mark(fwmark)],
         },
@@ -58,6 +58,7 @@ pub fn table(family: Family, interface: &str, addresses: &[IpAddr], fwmark: u32)
         family,
         name: name.table("wg-quick"),
         chains,
+        maps: Vec::new(),
     })
 }
 

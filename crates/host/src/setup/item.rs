@@ -8,6 +8,7 @@ use conf::prefix::Prefix;
 use serde::{Deserialize, Serialize};
 
 use crate::address::InterfaceAddress;
+use crate::nft::access::Group;
 use crate::nft::kill_switch::Exceptions;
 use crate::nft::{self, TableName};
 use crate::route::{self, Route};
@@ -53,6 +54,8 @@ pub enum Item {
     },
     /// Packets leave this machine by the tunnel only, whether it is there or not.
     KillSwitch(Exceptions),
+    /// Packets of peers go where their group may reach, and nowhere else.
+    Access(Vec<Group>),
     /// The peers reach other networks through this machine.
     Gateway {
         /// Of the packets.
@@ -86,7 +89,10 @@ impl Item {
 
     /// Tells whether it is a table of nftables, or several.
     pub const fn is_table(&self) -> bool {
-        matches!(self, Self::Firewall { .. } | Self::KillSwitch(_) | Self::Gateway { .. })
+        matches!(
+            self,
+            Self::Firewall { .. } | Self::KillSwitch(_) | Self::Access(_) | Self::Gateway { .. }
+        )
     }
 
     /// Returns the families and the name of its tables, if it has any.
@@ -98,6 +104,7 @@ impl Item {
         Ok(match self {
             Self::Firewall { family, .. } => Some((slice::from_ref(family), nft::tunnel::table_name(interface)?)),
             Self::KillSwitch(_) => Some((&Family::BOTH, nft::kill_switch::table_name(interface)?)),
+            Self::Access(_) => Some((&Family::BOTH, nft::access::table_name(interface)?)),
             Self::Gateway { family, .. } => Some((slice::from_ref(family), nft::gateway::table_name(interface)?)),
             _ => None,
         })
@@ -106,7 +113,9 @@ impl Item {
     /// Tells whether making it does away with `other`: of both there is only one.
     pub fn replaces(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Mtu(_), Self::Mtu(_)) | (Self::KillSwitch(_), Self::KillSwitch(_)) => true,
+            (Self::Mtu(_), Self::Mtu(_))
+            | (Self::KillSwitch(_), Self::KillSwitch(_))
+            | (Self::Access(_), Self::Access(_)) => true,
             (Self::Parameter { name: one, .. }, Self::Parameter { name: two, .. }) => one == two,
             (Self::Firewall { family: one, .. }, Self::Firewall { family: two, .. })
             | (Self::Gateway { family: one, .. }, Self::Gateway { family: two, .. }) => one == two,
@@ -189,6 +198,7 @@ impl fmt::Display for Item {
                 let dns = if exceptions.name_servers { ", but for DNS" } else { "" };
                 write!(f, "nft -f - (kill switch{lan}{dns})")
             }
+            Self::Access(_) => write!(f, "nft -f - (access rules of peers)"),
             Self::Gateway { family, .. } => write!(f, "nft -f - (gateway, family {})", version(*family)),
         }
     }

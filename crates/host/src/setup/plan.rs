@@ -26,7 +26,7 @@ impl Change {
 ///
 /// What is in both is not touched. Items go in reverse order, and before others come: a new route may lead to where an old one did.
 /// Only IPv4 addresses come before others go: with its last one an interface loses its IPv4 routes. Where that cannot be helped, the
-/// routes come again.
+/// routes come again. And access rules of peers: what is for new peers is there before these are.
 /// The MTU comes before IPv6 addresses, which a link with a small one cannot have.
 /// One that another replaces does not go first: there is no moment without a firewall.
 ///
@@ -44,9 +44,11 @@ pub fn changes(present: &[Item], unsure: &[Item], wanted: &[Item]) -> Vec<Change
     let replacing: Vec<&Item> = wanted.iter().filter(|item| item.replaces(item)).collect();
     let stays = |item: &Item| lasting.contains(item) || replacing.iter().any(|wanted| wanted.replaces(item));
     let come = wanted.iter().filter(|item| !lasting.contains(item)).cloned();
-    let (first, mut last): (Vec<Item>, Vec<Item>) = come.partition(is_v4_address);
+    let (first, mut last): (Vec<Item>, Vec<Item>) = come.partition(comes_first);
     last.sort_by_key(|item| !matches!(item, Item::Mtu(_)));
-    let (again, first): (Vec<Item>, Vec<Item>) = first.into_iter().partition(|item| unsure.contains(item));
+    let (again, first): (Vec<Item>, Vec<Item>) = first
+        .into_iter()
+        .partition(|item| is_v4_address(item) && unsure.contains(item));
     let gone = present
         .iter()
         .rev()
@@ -79,6 +81,10 @@ pub fn changed(present: &[Item], steps: &[Change]) -> Vec<Item> {
     present.iter().filter(is_left).chain(come).cloned().collect()
 }
 
+fn comes_first(item: &Item) -> bool {
+    is_v4_address(item) || matches!(item, Item::Access(_))
+}
+
 fn is_v4_address(item: &Item) -> bool {
     matches!(item, Item::Address(address) if address.address.is_ipv4())
 }
@@ -91,6 +97,7 @@ const fn is_v4_route(item: &Item) -> bool {
 mod tests {
     use super::*;
     use crate::address::InterfaceAddress;
+    use crate::nft::access::Group;
     use crate::setup::Network;
     use std::net::IpAddr;
 
@@ -157,6 +164,25 @@ mod tests {
                 Change::Make(new6)
             ]
         );
+    }
+
+    #[test]
+    fn access_rules_come_before_all_else_and_are_never_away() {
+        let [old, new] = ["10.0.0.1", "10.0.0.2"].map(|allowed| {
+            let allowed = vec![allowed.parse().unwrap()];
+            let sources = Vec::new();
+            Item::Access(vec![Group { sources, allowed }])
+        });
+        let [a, b] = [1, 2].map(route);
+        let steps = [
+            Change::Make(new.clone()),
+            Change::Unmake(a.clone()),
+            Change::Make(b.clone()),
+        ];
+        let wanted = [new.clone(), b];
+        assert_eq!(changes(&[old.clone(), a.clone()], &[], &wanted), steps);
+        assert_eq!(changes(&[new.clone(), a], std::slice::from_ref(&new), &wanted), steps);
+        assert_eq!(changes(std::slice::from_ref(&old), &[], &[]), [Change::Unmake(old)]);
     }
 
     #[test]

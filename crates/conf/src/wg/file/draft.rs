@@ -4,6 +4,7 @@ use proto::{PresharedKey, PublicKey};
 
 use super::key::PeerKey;
 use super::{AllowedIps, Peer};
+use crate::access::Destination;
 use crate::prefix::{Prefix, PrefixSet};
 use crate::problem::{At, Position, Problem};
 use crate::uapi::AllowedIpChange;
@@ -22,6 +23,7 @@ pub(super) struct Draft {
     pub(super) endpoint: Option<At<Endpoint>>,
     pub(super) persistent_keepalive: Option<At<u16>>,
     pub(super) allowed_ips: AllowedIps,
+    pub(super) allow: Option<Vec<Destination>>,
     excluded: Vec<At<Prefix>>,
 }
 
@@ -36,6 +38,7 @@ impl Draft {
             endpoint: None,
             persistent_keepalive: None,
             allowed_ips: AllowedIps::default(),
+            allow: None,
             excluded: Vec::new(),
         }
     }
@@ -82,6 +85,7 @@ impl Draft {
             endpoint: self.endpoint,
             persistent_keepalive: self.persistent_keepalive,
             allowed_ips: self.allowed_ips,
+            allow: self.allow,
         }))
     }
 

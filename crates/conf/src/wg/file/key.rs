@@ -37,6 +37,7 @@ pub enum QuickKey {
     KillSwitch,
     Backend,
     DnsRequired,
+    DefaultAllow,
     PrivateKeyFile,
     PrivateKeyCredential,
     PrivateKeyCommand,
@@ -51,12 +52,13 @@ pub enum PeerKey {
     PresharedKey,
     AllowedIps,
     ExcludedIps,
+    Allow,
     Endpoint,
     PersistentKeepalive,
 }
 
 /// All keys, as they are usually written.
-pub const KEYS: [(&str, Key); 26] = [
+pub const KEYS: [(&str, Key); 28] = [
     ("PrivateKey", Key::Interface(InterfaceKey::PrivateKey)),
     ("ListenPort", Key::Interface(InterfaceKey::ListenPort)),
     ("FwMark", Key::Interface(InterfaceKey::FwMark)),
@@ -73,6 +75,7 @@ pub const KEYS: [(&str, Key); 26] = [
     ("KillSwitch", Key::Quick(QuickKey::KillSwitch)),
     ("Backend", Key::Quick(QuickKey::Backend)),
     ("DNSRequired", Key::Quick(QuickKey::DnsRequired)),
+    ("DefaultAllow", Key::Quick(QuickKey::DefaultAllow)),
     ("PrivateKeyFile", Key::Quick(QuickKey::PrivateKeyFile)),
     ("PrivateKeyCredential", Key::Quick(QuickKey::PrivateKeyCredential)),
     ("PrivateKeyCommand", Key::Quick(QuickKey::PrivateKeyCommand)),
@@ -81,6 +84,7 @@ pub const KEYS: [(&str, Key); 26] = [
     ("PresharedKey", Key::Peer(PeerKey::PresharedKey)),
     ("AllowedIPs", Key::Peer(PeerKey::AllowedIps)),
     ("ExcludedIPs", Key::Peer(PeerKey::ExcludedIps)),
+    ("Allow", Key::Peer(PeerKey::Allow)),
     ("Endpoint", Key::Peer(PeerKey::Endpoint)),
     ("PersistentKeepalive", Key::Peer(PeerKey::PersistentKeepalive)),
 ];
@@ -104,6 +108,11 @@ impl QuickKey {
 }
 
 impl Key {
+    /// Tells whether it says what is around the interface, of which `wg` knows nothing.
+    pub const fn is_for_quick(self) -> bool {
+        matches!(self, Self::Quick(_) | Self::Peer(PeerKey::Allow))
+    }
+
     /// Finds a key by its word in any case; returns the word as it is usually written, too.
     pub(super) fn find(word: &str) -> Option<(&'static str, Self)> {
         KEYS.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word))
@@ -127,6 +136,9 @@ impl Key {
             }
             Self::Peer(PeerKey::AllowedIps | PeerKey::ExcludedIps) => {
                 "write addresses with the lengths of their prefixes, parted by commas, such as 10.0.0.2/32, fd00::/64"
+            }
+            Self::Peer(PeerKey::Allow) => {
+                "write where the peer may go, parted by commas, such as 10.0.0.0/24, 10.0.1.5:443/tcp, [fd00::5]:53, any; or `none'"
             }
             Self::Peer(PeerKey::Endpoint) => {
                 "write an address or a name, a colon and the port, such as 192.0.2.1:51820, [2001:db8::1]:51820 or vpn.example.com:51820"

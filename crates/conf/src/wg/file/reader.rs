@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 use super::draft::Draft;
 use super::key::{self, InterfaceKey, Key, PeerKey};
 use super::{Dialect, QuickKey, Reading, name};
+use crate::access;
 use crate::key_text::{self, KeyBytes};
 use crate::lexer::{self, Content, Line, Word};
 use crate::problem::{At, Position, Problem};
@@ -142,12 +143,11 @@ impl Reader {
     }
 
     fn known_entry(&mut self, line: &Line<'_>, entry: &Entry<'_>) -> Result<(), Problem> {
-        let is_quick = matches!(entry.key, Key::Quick(_));
-        if self.dialect == Dialect::Wg && is_quick {
+        if self.dialect == Dialect::Wg && entry.key.is_for_quick() {
             let problem = Problem::error(entry.at, "not-for-wg", format!("{} is for wg-quick", entry.name));
             return Err(problem.with_hint("`wg-quick strip' prints what is for wg"));
         }
-        if entry.value.raw.is_empty() && !is_quick {
+        if entry.value.raw.is_empty() && !matches!(entry.key, Key::Quick(_)) {
             let problem = Problem::error(entry.value.at, "no-value", format!("{} has no value", entry.name));
             return Err(problem.with_hint(format!("{}; or leave the line out", entry.key.expects())));
         }
@@ -233,6 +233,15 @@ fn peer(draft: &mut Draft, key: PeerKey, entry: &Entry<'_>, problems: &mut Vec<P
                 }
             }
             draft.allowed_ips.named |= key == PeerKey::AllowedIps;
+        }
+        PeerKey::Allow => {
+            let allow = draft.allow.get_or_insert_default();
+            for element in entry.value.elements() {
+                match access::destination(&element.text()) {
+                    Ok(destination) => allow.extend(destination),
+                    Err(error) => problems.push(entry.wrong_at(element.at, error)),
+                }
+            }
         }
         PeerKey::Endpoint => draft.endpoint = Some(entry.read(Endpoint::parse)?),
         PeerKey::PersistentKeepalive => draft.persistent_keepalive = Some(entry.read(value::persistent_keepalive)?),

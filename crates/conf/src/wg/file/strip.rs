@@ -44,6 +44,7 @@ pub fn strip(file: &[u8], private_key: Option<&PrivateKey>) -> Zeroizing<Vec<u8>
                     text.extend_from_slice(b"\n");
                 }
             }
+            (Some(Key::Peer(PeerKey::Allow)), _) => {}
             (Some(Key::Peer(PeerKey::Name)), _) => {
                 text.extend_from_slice(b"# ");
                 text.extend_from_slice(line.raw);
@@ -97,7 +98,7 @@ mod tests {
     fn what_only_adit_knows_is_written_so_that_others_know_it() {
         assert_eq!(
             stripped(
-                "[Peer]\nName = alice\nPublicKey = {A}\nAllowedIPs = 10.0.0.0/30\nExcludedIPs = 10.0.0.1\nAllowedIPs = ::/0\n\
+                "[Peer]\nName = alice\nAllow = 10.0.0.9:443\nPublicKey = {A}\nAllowedIPs = 10.0.0.0/30\nExcludedIPs = 10.0.0.1\nAllowedIPs = ::/0\n\
                  [Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.2.3/8\n"
             ),
             "[Peer]\n# Name = alice\nPublicKey = {A}\nAllowedIPs = 10.0.0.0/32, 10.0.0.2/31, ::/0\n\

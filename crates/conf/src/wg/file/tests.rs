@@ -115,6 +115,33 @@ fn what_is_excluded_is_taken_out_of_what_is_allowed() {
 }
 
 #[test]
+fn what_a_peer_may_reach_is_for_wg_quick() {
+    let text = |line: &str| format!("[Peer]\nPublicKey={A}\n{line}");
+    let read = |line: &str| Reading::of(text(line).as_bytes(), Dialect::Quick);
+    let allowed = |line: &str| {
+        let reading = read(line);
+        assert_eq!(reading.problems, [], "{line}");
+        let allow = reading.config.peers[0].allow.clone();
+        allow.map(|allow| allow.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(allowed(""), None);
+    assert_eq!(allowed("Allow = none"), Some(String::new()));
+    assert_eq!(
+        allowed("Allow = 10.0.0.5:443/tcp, [fd00::5]:53\nAllow = 10.1.0.0/16"),
+        Some("10.0.0.5/32:443/tcp [fd00::5/128]:53 10.1.0.0/16".to_owned())
+    );
+    for (line, problem) in [
+        ("Allow = 10.0.0.5:443, db.example.com", "3:23 wrong-value"),
+        ("Allow =", "3:8 no-value"),
+    ] {
+        let problems = read(line).problems;
+        let problems: Vec<_> = problems.iter().map(|p| format!("{} {}", p.at, p.code)).collect();
+        assert_eq!(problems, [problem]);
+    }
+    assert_eq!(problems(&text("Allow = 10.0.0.5")), ["3:1 not-for-wg"]);
+}
+
+#[test]
 fn exclusions_that_leave_too_many_prefixes_are_refused() {
     let excluded: Vec<String> = (0..1000).map(|n| format!("{:x}::1", 0x2000 + n)).collect();
     let text = format!(

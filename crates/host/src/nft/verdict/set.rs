@@ -4,7 +4,10 @@ use netlink_packet_core::{DefaultNla, Nla as _};
 
 use super::datagram::Value;
 use crate::nft::expression::NFTA_DATA_VALUE;
-use crate::nft::message::{Message, read_list, read_nested, read_number, value};
+use crate::nft::message::{
+    Message, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, read_list, read_nested, read_number,
+    value,
+};
 
 const NFTA_SET_FLAGS: u16 = 3;
 const NFT_SET_INTERVAL: u32 = 4;
@@ -12,9 +15,6 @@ const NFT_SET_INTERVAL: u32 = 4;
 /// of their own, such as a limit.
 const UNREADABLE: u32 = 0x10 | 0x20 | 0x80 | 0x40 | 0x100;
 
-const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
-const NFTA_SET_ELEM_KEY: u16 = 1;
-const NFTA_SET_ELEM_DATA: u16 = 2;
 const NFTA_SET_ELEM_FLAGS: u16 = 3;
 const NFT_SET_ELEM_INTERVAL_END: u32 = 1;
 /// Steps of an element.

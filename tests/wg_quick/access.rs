@@ -1,0 +1,141 @@
+//! `Allow` and `DefaultAllow`: what a client reaches of a server and of a host behind that.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use e2e::Side;
+
+use super::files::A;
+use super::firewall::Internet;
+use super::world::Tool;
+
+const A_WHILE: Duration = Duration::from_millis(500);
+const V4: &str = "203.0.113.9";
+const V6: &str = "2001:db8:99::9";
+
+/// A client, a server that is up with these lines about the peers, and a host that listens.
+fn net(lines: &str) -> Option<Internet> {
+    let net = Internet::new()?;
+    net.allow(lines);
+    net.server.ok(Tool::Ours, "up wg0");
+    net.connect("");
+    net.client.ok(Tool::Ours, "up wg0");
+    // Whatever it may reach, there is a session.
+    net.server.reaches("10.9.0.2");
+    Some(net)
+}
+
+impl Internet {
+    fn allow(&self, lines: &str) {
+        let (of_all, of_peer) = lines.split_once('|').unwrap();
+        self.serve(&format!("Gateway = true\n{of_all}"));
+        self.server.sh(&format!("echo '{of_peer}' >> /etc/wireguard/wg0.conf"));
+    }
+
+    fn reload(&self, lines: &str) {
+        self.allow(lines);
+        self.server.ok(Tool::Ours, "reload wg0");
+        assert_eq!(self.plan(), "wg0: nothing to change\n");
+    }
+
+    fn plan(&self) -> String {
+        String::from_utf8(self.server.run(Tool::Ours, "plan wg0").stdout).unwrap()
+    }
+
+    fn connects(&self, host: &str, port: u16) -> Result<TcpStream, ErrorKind> {
+        let address = SocketAddr::new(host.parse().unwrap(), port);
+        let connect = || Ok(TcpStream::connect_timeout(&address, Duration::from_secs(5)));
+        let stream = self
+            .client
+            .side()
+            .inside(connect)
+            .unwrap()
+            .map_err(|error| error.kind())?;
+        stream.set_read_timeout(Some(A_WHILE)).unwrap();
+        Ok(stream)
+    }
+}
+
+fn listen<T: Send>(side: &Side, bind: impl FnOnce() -> std::io::Result<T> + Send) -> T {
+    side.inside(|| bind().map_err(|error| error.to_string())).unwrap()
+}
+
+/// Sends a byte by a connection, and waits for it at the other end.
+fn arrives(mut from: &TcpStream, mut to: &TcpStream) -> bool {
+    from.write_all(b"x").unwrap();
+    to.read_exact(&mut [0]).is_ok()
+}
+
+#[test]
+fn a_peer_reaches_what_it_may_and_is_told_of_the_rest() {
+    let Some(net) = net("|Allow = 203.0.113.9:443/tcp, 10.9.0.1\nAllow = [2001:db8:99::9]:8000-8100/udp") else {
+        return;
+    };
+    let tcp = |port| listen(&net.host, move || TcpListener::bind(("::", port)));
+    let [https, _http] = [443, 80].map(tcp);
+    assert!(net.connects(V4, 443).is_ok());
+    assert_eq!(net.connects(V4, 80).err(), Some(ErrorKind::HostUnreachable));
+    assert_eq!(net.connects(V6, 443).err(), Some(ErrorKind::PermissionDenied));
+    assert_eq!(net.connects("fd09::1", 443).err(), Some(ErrorKind::PermissionDenied));
+    net.client.reaches("10.9.0.1");
+    for target in [V4, V6, "fd09::1", "203.0.113.1"] {
+        net.client.does_not_reach(target);
+    }
+    for (port, passes) in [(7999, false), (8000, true), (8100, true), (8101, false)] {
+        let at_host = listen(&net.host, || UdpSocket::bind(("::", port)));
+        let at_client = listen(net.client.side(), || UdpSocket::bind(("::", 0)));
+        at_host.set_read_timeout(Some(A_WHILE)).unwrap();
+        at_client.send_to(b"x", (V6, port)).unwrap();
+        assert_eq!(at_host.recv(&mut [0]).is_ok(), passes, "port {port}");
+    }
+
+    // It answers others, whatever it may reach.
+    net.host.sh("ip route add 10.9.0.0/24 via 203.0.113.1").unwrap();
+    net.host.sh("ping -c 1 -W 5 10.9.0.2").unwrap();
+
+    let near = net.connects(V4, 443).unwrap();
+    let far = std::iter::repeat_with(|| https.accept().unwrap().0);
+    let port = near.local_addr().unwrap().port();
+    let far = far.take(9).find(|far| far.peer_addr().unwrap().port() == port).unwrap();
+    far.set_read_timeout(Some(A_WHILE)).unwrap();
+    assert!(arrives(&near, &far) && arrives(&far, &near));
+    net.reload("|Allow = none");
+    assert!(!arrives(&near, &far), "what is not allowed any more ends");
+    net.reload("|Allow = 203.0.113.9");
+    net.client.reaches(V4);
+}
+
+#[test]
+fn access_rules_come_and_go_with_the_file() {
+    let Some(net) = net("DefaultAllow = none|") else { return };
+    let rules = || net.server.sh("nft list tables | grep adit-access || true");
+    net.client.does_not_reach(V4);
+    net.reload("DefaultAllow = none|Allow = any");
+    net.reaches_the_host();
+    net.reload("DefaultAllow = 203.0.113.9|Allow = 2001:db8:99::9");
+    net.client.reaches(V6);
+    net.client.does_not_reach(V4);
+    net.reload("DefaultAllow = 203.0.113.9|");
+    net.client.reaches(V4);
+    net.client.does_not_reach(V6);
+    // Another peer has rules; this one has none, and what comes from nobody's addresses goes nowhere.
+    net.reload(&format!(
+        "|[Peer]\nPublicKey = {A}\nAllowedIPs = 10.9.0.0/24\nAllow = none"
+    ));
+    net.reaches_the_host();
+
+    net.server.sh("nft flush chain ip adit-access-wg0 peers");
+    assert_eq!(net.plan(), "wg0: + nft -f - (access rules of peers)\n");
+    net.server.ok(Tool::Ours, "reload wg0");
+    assert_eq!(net.plan(), "wg0: nothing to change\n");
+
+    net.reload("|");
+    assert_eq!(rules(), "");
+    net.reload("|Allow = none");
+    assert_ne!(rules(), "");
+    assert!(!net.server.run(Tool::Ours, "release wg0").status.success());
+    assert!(net.server.errors().contains("adit did for `wg0': Allow"));
+    net.server.ok(Tool::Ours, "down wg0");
+    assert_eq!(rules(), "");
+}
