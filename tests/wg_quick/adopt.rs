@@ -61,10 +61,18 @@ fn a_tunnel_that_was_taken_over_is_reloaded_and_taken_down() {
 #[test]
 fn what_the_stock_tool_cannot_undo_is_not_handed_back() {
     let Some(world) = World::new() else { return };
-    world.write(&filled("Address = 10.9.0.2/24\nKillSwitch = lan"));
+    world.write(&filled("Address = 10.9.0.2/24"));
     world.ok(Tool::Ours, "up wg0");
-    assert!(!world.run(Tool::Ours, "release wg0").status.success());
-    assert!(world.errors().contains("KillSwitch"), "{}", world.errors());
+    for (line, key) in [
+        ("KillSwitch = lan", "KillSwitch"),
+        ("DefaultAllow = any", "Allow"),
+        ("Gateway = true", "Gateway"),
+    ] {
+        world.write(&filled(&format!("Address = 10.9.0.2/24\n{line}")));
+        world.ok(Tool::Ours, "reload wg0");
+        assert!(!world.run(Tool::Ours, "release wg0").status.success(), "{line}");
+        assert!(world.errors().contains(&format!("`wg0': {key};")), "{}", world.errors());
+    }
     world.write(&filled("Address = 10.9.0.2/24"));
     world.ok(Tool::Ours, "reload wg0");
     world.ok(Tool::Ours, "release wg0");
