@@ -110,10 +110,14 @@ fn check(peers: &Peers<'_>) -> Result<()> {
     let file = |lines: &str| peers.file(lines);
     let before = guest.sh(STATE)?;
 
-    file("Backend = kernel\\nKillSwitch = true\\nGateway = true")?;
+    file("Backend = kernel\\nKillSwitch = true\\nGateway = true\\nDefaultAllow = none")?;
     guest.sh("adit up wg0")?;
     runs_in(guest, "wireguard")?;
     works(guest)?;
+    let ping = || peers.side.sh("ping -c 1 -W 1 10.9.0.2");
+    if !ping().is_err_and(|error| error.contains("filtered")) {
+        return Err("a peer that may reach nothing reaches the guest, or is not told".into());
+    }
     silent(guest, "192.0.2.1")?;
     let handshake = guest.sh("wg show wg0 latest-handshakes")?;
     file("Backend = kernel\\nGateway = true\\nMTU = 1300\\nTable = auto")?;
@@ -121,6 +125,7 @@ fn check(peers: &Peers<'_>) -> Result<()> {
     guest.sh("ping -c 1 -W 5 192.0.2.1")?;
     works(guest)?;
     same(&guest.sh("wg show wg0 latest-handshakes")?, &handshake)?;
+    ping()?;
     same(&guest.sh("adit plan wg0")?, "wg0: nothing to change")?;
 
     // The kill switch outlives the interface.
@@ -230,7 +235,7 @@ fn check_without_ipv6(peers: &Peers<'_>) -> Result<()> {
     for lines in [
         "Backend = kernel",
         "Backend = adit",
-        "Backend = kernel\\nKillSwitch = true\\nGateway = true",
+        "Backend = kernel\\nKillSwitch = true\\nGateway = true\\nDefaultAllow = any:9",
     ] {
         peers.file(lines)?;
         let said = guest.sh("adit up wg0 2>&1")?;

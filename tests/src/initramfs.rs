@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::{Result, command, needs};
 
 /// The modules that a guest loads which is to need no others, each with all that it depends on.
-pub const MODULES: [&str; 8] = [
+pub const MODULES: [&str; 10] = [
     "virtio_net",
     "wireguard",
     "tun",
@@ -18,6 +18,8 @@ pub const MODULES: [&str; 8] = [
     "nft_fib_ipv6",
     "nft_chain_nat",
     "nft_masq",
+    "nft_reject_ipv4",
+    "nft_reject_ipv6",
 ];
 
 /// The modules by which a system on a disk finds the others.

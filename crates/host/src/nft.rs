@@ -283,7 +283,7 @@ fn explained(error: Error) -> Error {
     {
         error.because("this kernel has no nf_tables: load the module nf_tables, or take a kernel with CONFIG_NF_TABLES, for IPv4 and IPv6")
     } else if lacks(&Errno::NOENT) {
-        error.because("this kernel lacks a part of nf_tables: load the modules nft_ct, nft_fib_ipv4, nft_fib_ipv6, nft_chain_nat, nft_masq and nft_reject")
+        error.because("this kernel lacks a part of nf_tables: load the modules nft_ct, nft_fib_ipv4, nft_fib_ipv6, nft_chain_nat, nft_masq, nft_reject_ipv4 and nft_reject_ipv6")
     } else {
         error
     }
