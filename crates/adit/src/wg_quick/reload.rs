@@ -381,7 +381,7 @@ impl Plan {
 
     /// Tells what becomes other of the interface's own values and its peers, by the names that people call them.
     fn changes_of_peers(&self) -> Vec<String> {
-        describe(&self.request, &|key| self.names.get(key).cloned())
+        describe(&self.request, &self.live, &|key| self.names.get(key).cloned())
     }
 
     fn steps(&self) -> Vec<Step> {
