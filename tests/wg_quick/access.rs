@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use e2e::Side;
 
-use super::files::A;
+use super::files::{A, B, filled};
 use super::firewall::Internet;
-use super::world::Tool;
+use super::world::{Tool, World};
 
 const A_WHILE: Duration = Duration::from_millis(500);
 const V4: &str = "203.0.113.9";
@@ -35,7 +35,12 @@ impl Internet {
 
     fn reload(&self, lines: &str) {
         self.allow(lines);
+        let plan = self.plan();
         self.server.ok(Tool::Ours, "reload wg0");
+        let said = self.server.errors();
+        for line in plan.lines().filter(|line| line.contains('~')) {
+            assert!(said.lines().any(|told| told == line), "{line}: {said}");
+        }
         assert_eq!(self.plan(), "wg0: nothing to change\n");
     }
 
@@ -104,6 +109,36 @@ fn a_peer_reaches_what_it_may_and_is_told_of_the_rest() {
     assert!(!arrives(&near, &far), "what is not allowed any more ends");
     net.reload("|Allow = 203.0.113.9");
     net.client.reaches(V4);
+}
+
+#[test]
+fn a_plan_tells_whose_reach_becomes_another() {
+    let Some(world) = World::new() else { return };
+    let peers = |a: &str, b: &str| {
+        let head =
+            "Address = 10.9.0.1/24\n[Peer]\n# Name = alice\nPublicKey = {A}\nAllowedIPs = 10.9.0.2/32, fd09::2/128\n";
+        let more = "[Peer]\nPublicKey = {B}\nAllowedIPs = 10.9.0.3/32\n";
+        world.write(&filled(&format!("{head}{a}\n{more}{b}\n")));
+        let told = String::from_utf8(world.run(Tool::Ours, "plan wg0").stdout).unwrap();
+        world.ok(Tool::Ours, "reload wg0");
+        let reach = told.lines().filter_map(|line| line.split_once("~ peer "));
+        let reach: Vec<String> = reach.map(|(_, line)| line.replace(B, "B")).collect();
+        reach.join("; ")
+    };
+    world.write(&filled(
+        "Address = 10.9.0.1/24\n[Peer]\nPublicKey = {B}\nAllowedIPs = 10.9.0.3/32",
+    ));
+    world.ok(Tool::Ours, "up wg0");
+    let added = peers("Allow = 10.0.0.5:443/tcp, fd00::/64", "");
+    let reach = "alice may reach 10.0.0.5/32:443/tcp, fd00::/64";
+    let alice = format!("alice ({A}): added, allowed ips 10.9.0.2/32 fd09::2/128");
+    assert_eq!(added, format!("{alice}; {reach}"));
+    assert_eq!(peers("Allow = 10.0.0.5:443/tcp, fd00::/64", "Allow = any"), "");
+    assert_eq!(
+        peers("Allow = 10.0.0.5:443/tcp", "Allow = none"),
+        "alice may reach 10.0.0.5/32:443/tcp; B may reach nothing"
+    );
+    assert_eq!(peers("", ""), "alice may reach any; B may reach any");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 #![deny(clippy::print_stderr)]
 
+mod access;
 mod adopt;
 mod background;
 mod bus;

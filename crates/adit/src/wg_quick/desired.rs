@@ -1,17 +1,14 @@
 //! What shall stand around an interface, by its file.
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::{fs, iter};
 
-use conf::access::Destination;
 use conf::prefix::Prefix;
 use conf::quick::{self, Address, KillSwitch, LEAST_MTU_OF_IPV6, Quick, Table};
 use conf::wg::file::Config;
 use host::address::{self, InterfaceAddress};
 use host::nft::Nftables;
-use host::nft::access::Group;
 use host::nft::kill_switch::Exceptions;
 use host::rule::Rule;
 use host::setup::{self, Host, Item};
@@ -111,43 +108,6 @@ pub(super) fn kill_switch(
         local_network,
         name_servers: unknown,
     }))
-}
-
-/// What peers may reach, if the file says it of one or of all.
-pub(super) fn access(config: &Config, quick: &Quick) -> Option<Item> {
-    let default = quick.default_allow.as_ref();
-    // A peer may have several sections.
-    let named = config
-        .peers
-        .iter()
-        .filter_map(|peer| Some((peer.public_key.value, peer.allow.as_ref()?)));
-    let named: BTreeMap<_, _> = named.collect();
-    if default.is_none() && named.is_empty() {
-        return None;
-    }
-    let everywhere = vec![Destination::ANY];
-    let mut groups: Vec<Group> = Vec::new();
-    let mut numbers = HashMap::new();
-    // Of several peers with the same address the last one has it.
-    let mut owners = BTreeMap::new();
-    for peer in &config.peers {
-        let own = named.get(&peer.public_key.value).copied();
-        let allowed = own.or(default).unwrap_or(&everywhere);
-        let number = *numbers.entry(allowed).or_insert_with(|| {
-            groups.push(Group {
-                sources: Vec::new(),
-                allowed: allowed.clone(),
-            });
-            groups.len() - 1
-        });
-        owners.extend(peer.allowed_ips.added().map(|prefix| (prefix, number)));
-    }
-    for (prefix, number) in owners {
-        if let Some(group) = groups.get_mut(number) {
-            group.sources.push(prefix);
-        }
-    }
-    Some(Item::Access(groups))
 }
 
 /// What makes the machine a gateway, if the file wants one, for the families that the interface has addresses of.

@@ -23,7 +23,7 @@ use super::engine::{self, change, status};
 use super::file::File;
 use super::journal::{self, Journal};
 use super::save::{self, Used};
-use super::{Failure, Outcome, adopt, desired, hooks, iptables, names, private_key, say, signals, tables};
+use super::{Failure, Outcome, access, adopt, desired, hooks, iptables, names, private_key, say, signals, tables};
 
 /// The way from a running tunnel to its file.
 struct Plan {
@@ -40,6 +40,8 @@ struct Plan {
     unknown: bool,
     /// What people call the peers.
     names: BTreeMap<PublicKey, String>,
+    /// Whose reach becomes another.
+    reach: Vec<String>,
     /// What is done before and after all else where the tunnel is not up.
     around: Option<Around>,
 }
@@ -340,7 +342,8 @@ impl Plan {
         if let Some(port) = desired::entrance(&config).filter(|_| !runs_commands) {
             desired::warn_of_shut_port(port);
         }
-        let rules = desired::access(&config, &quick);
+        let rules = access::wanted(&config, &quick);
+        let reach = access::describe(&config, &journal.items, rules.as_ref());
         keep_learned_endpoints(&mut config, &live, journal.file.as_ref());
         let mut request = config.syncconf(&known, &live);
 
@@ -372,6 +375,7 @@ impl Plan {
             used,
             unknown,
             names: called,
+            reach,
             journal,
             live,
             request,
@@ -399,6 +403,7 @@ impl Plan {
         let around = |what: &String| step(Action::Add, what.clone());
         steps.extend(self.around.iter().flat_map(|all| &all.before).map(around));
         let changed = self.changes_of_peers().into_iter();
+        let changed = changed.chain(self.reach.iter().cloned());
         steps.extend(changed.map(|what| step(Action::Change, what)));
         steps.extend(late.iter().map(item));
         if self.journal.may_have_iptables() {
@@ -428,13 +433,12 @@ impl Plan {
         for change in early {
             announced.step(change, &mut host)?;
         }
+        let tell = |what: &String| say(format_args!("{interface}: {} {what}", Action::Change.sign()));
+        self.reach.iter().for_each(tell);
         let peers = self.changes_of_peers();
         if !peers.is_empty() {
             say(format_args!("[#] wg syncconf {interface} /dev/fd/63"));
-            let sign = Action::Change.sign();
-            peers
-                .iter()
-                .for_each(|what| say(format_args!("{interface}: {sign} {what}")));
+            peers.iter().for_each(tell);
             change(interface, &self.request)?;
         }
         for change in late {

@@ -14,7 +14,8 @@ use super::file::File;
 use super::journal::{self, Journal, Lock};
 use super::save::Used;
 use super::{
-    Failure, Outcome, background, confirm, desired, down, hooks, keeper, names, private_key, say, signals, systemd,
+    Failure, Outcome, access, background, confirm, desired, down, hooks, keeper, names, private_key, say, signals,
+    systemd,
 };
 
 /// Brings a tunnel up; `backend`, a word for one, comes before what the file says.
@@ -268,7 +269,7 @@ impl Up<'_> {
 
     /// Makes access rules, before there are peers.
     fn restrict(&mut self, config: &Config, host: &mut Host) -> Outcome {
-        match desired::access(config, self.quick) {
+        match access::wanted(config, self.quick) {
             Some(rules) => {
                 let lock = self.lock()?;
                 self.make(&[rules], host, &lock)
