@@ -98,6 +98,36 @@ fn full_tunnels_come_and_go_in_any_order_and_those_that_are_left_carry_all() {
 }
 
 #[test]
+fn the_stock_tool_takes_a_third_one_down_and_no_packet_of_the_others_goes_round() {
+    let Some(net) = internet(&["", "", ""]) else {
+        return;
+    };
+    let client = &net.client;
+    let before = client.state();
+    for (tool, command) in [
+        (Tool::Ours, "up wg0"),
+        (Tool::Ours, "up wg1"),
+        (Tool::Stock, "up wg2"),
+        (Tool::Stock, "down wg2"),
+    ] {
+        client.ok(tool, command);
+    }
+    for is_mended in [false, true] {
+        client.reaches("203.0.113.9");
+        client.reaches("2001:db8:99::9");
+        assert!(client.sent() < MUCH, "{is_mended}");
+        // It took rules of theirs with it.
+        for n in 0..2 {
+            client.ok(Tool::Ours, &format!("reload wg{n}"));
+        }
+    }
+    for n in 0..2 {
+        client.ok(Tool::Ours, &format!("down wg{n}"));
+    }
+    assert_eq!(client.settled(), before);
+}
+
+#[test]
 fn a_tunnel_without_a_kill_switch_is_no_way_out_beside_one_that_has_it() {
     let Some(net) = internet(&["KillSwitch = true", ""]) else {
         return;

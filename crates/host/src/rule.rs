@@ -21,10 +21,10 @@ pub struct Rule {
     pub priority: u32,
     /// Packets with exactly this firewall mark are left to the next rule (`not fwmark N`).
     pub unless_fwmark: Option<u32>,
-    /// It has no table, 0, but sends packets with a mark past others.
+    /// It has no table, but sends packets with a mark past others.
     #[serde(default)]
     pub goto: Option<Goto>,
-    /// Number of the table.
+    /// Number of the table, or 0 for none: a rule that sends nothing anywhere is a place to go on at (`nop`).
     pub table: u32,
     /// Routes with prefixes up to this length count as not found (`suppress_prefixlength N`): 0 leaves the default route out.
     pub suppress_prefix_len: Option<u32>,
@@ -166,6 +166,10 @@ fn message(rule: Rule) -> RuleMessage {
         message.attributes.push(RuleAttribute::Goto(goto.priority));
         return message;
     }
+    if rule.table == 0 {
+        message.header.action = RuleAction::Nop;
+        return message;
+    }
     message.attributes.push(RuleAttribute::Table(rule.table));
     if rule.unless_fwmark.is_some() {
         message.header.flags = RuleFlags::Invert;
@@ -209,6 +213,7 @@ fn parse(family: Family, message: &RuleMessage) -> Option<Rule> {
     let can_be_said = match header.action {
         RuleAction::ToTable => inverted == rule.unless_fwmark.is_some() && only_fwmark.is_none(),
         RuleAction::Goto => !inverted && rule.goto.is_some(),
+        RuleAction::Nop => !inverted && only_fwmark.is_none(),
         _ => false,
     };
     let of_any_packet = (header.src_len, header.dst_len, header.tos) == (0, 0, 0);

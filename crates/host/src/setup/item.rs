@@ -181,6 +181,9 @@ impl fmt::Display for Item {
                 if let Some(Goto { fwmark, priority }) = rule.goto {
                     return write!(f, " fwmark {fwmark} goto {priority}");
                 }
+                if rule.table == 0 {
+                    return write!(f, " nop");
+                }
                 write!(f, " table {}", rule.table)?;
                 match rule.suppress_prefix_len {
                     Some(len) => write!(f, " suppress_prefixlength {len}"),

@@ -3,7 +3,8 @@
 //! A default route is in a table of its own. Packets with the mark of the tunnel, the encrypted ones, do not look there;
 //! others first see the main table without its default route, so that local networks stay reachable. The rules of a later tunnel come
 //! before those of an earlier one, whose encrypted packets they leave alone: its own may go by the earlier one, and both by each other
-//! would go round for ever.
+//! would go round for ever. Where those go on is a rule that says nothing else: the stock tool, which takes away all rules for the main table
+//! without its default route, leaves it.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -148,8 +149,8 @@ fn default_route(
     Ok(items)
 }
 
-/// Returns the rules of a default route, those that are there for its mark, or new ones: where the encrypted packets of earlier tunnels go on,
-/// what sends them there, the main table without its default route, and the table of the mark.
+/// Returns the rules of a default route, those that are there for its mark, or new ones: the place where the encrypted packets of earlier tunnels
+/// go on, what sends them there, the main table without its default route, and the table of the mark.
 fn rules(
     netlink: &mut Netlink,
     family: Family,
@@ -175,10 +176,6 @@ fn rules(
         suppress_prefix_len: None,
         protocol: route::PROTOCOL,
     };
-    let near = |priority| Rule {
-        suppress_prefix_len: Some(0),
-        ..rule(priority, MAIN_TABLE)
-    };
     let [before, after] = [priority.saturating_sub(1), priority.saturating_add(1)];
     let goto = |fwmark| Rule {
         goto: Some(Goto {
@@ -196,16 +193,23 @@ fn rules(
         there.clone().any(|rule| is_of(&rule))
     };
     past.extend(earlier.into_iter().filter(|mark| !is_past(mark)).map(goto));
-    let is_near = |rule: &Rule| (rule.table, rule.suppress_prefix_len) == (MAIN_TABLE, Some(0));
-    let find = |is_wanted: &dyn Fn(&Rule) -> bool| there.clone().find(|rule| is_near(rule) && is_wanted(rule));
-    let first = find(&|rule| rule.priority < priority).unwrap_or(near(before));
-    let last = find(&|rule| rule.priority > priority).unwrap_or(near(after));
+    let near = Rule {
+        suppress_prefix_len: Some(0),
+        ..rule(before, MAIN_TABLE)
+    };
+    let end = rule(after, 0);
+    let find = |wanted: Rule| {
+        let side = |rule: &Rule| rule.priority.cmp(&priority);
+        let says = |rule: &Rule| (side(rule), rule.goto, rule.table, rule.suppress_prefix_len);
+        there.clone().find(|rule| says(rule) == says(&wanted)).unwrap_or(wanted)
+    };
+    let [near, end] = [near, end].map(find);
     let own = own.unwrap_or(Rule {
         unless_fwmark: Some(mark),
         ..rule(priority, mark)
     });
-    let last = (!past.is_empty()).then_some(last);
-    let all = last.into_iter().chain(past).chain([first, own]);
+    let end = (!past.is_empty()).then_some(end);
+    let all = end.into_iter().chain(past).chain([near, own]);
     Ok(all.map(Item::Rule).collect())
 }
 

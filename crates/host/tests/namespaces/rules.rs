@@ -9,17 +9,25 @@ use crate::{add_address, ip, run, two_namespaces, veth};
 const TABLE: u32 = 51_820;
 const MAIN: u32 = route::MAIN_TABLE;
 
-/// What sends packets with a mark past that pair.
-fn past(pair: [Rule; 2], fwmark: u32) -> Rule {
+/// What sends packets with a mark past that pair, and the place where they go on.
+fn past(pair: [Rule; 2], fwmark: u32) -> [Rule; 2] {
     let [first, second] = pair;
-    let priority = second.priority + 1;
-    Rule {
-        priority: first.priority - 1,
-        goto: Some(Goto { fwmark, priority }),
+    let end = Rule {
+        priority: second.priority + 1,
         table: 0,
         suppress_prefix_len: None,
         ..first
-    }
+    };
+    let goto = Goto {
+        fwmark,
+        priority: end.priority,
+    };
+    let past = Rule {
+        priority: first.priority - 1,
+        goto: Some(goto),
+        ..end
+    };
+    [past, end]
 }
 
 /// The two rules of a tunnel that takes the default route.
@@ -63,14 +71,15 @@ fn rules_are_listed_as_they_were_added_and_removed_one_by_one() -> Result<(), Er
 
         // Two tunnels, whose first rules differ in the priority only.
         let [one, other] = [pair(family, 32_001, TABLE), pair(family, 32_100, TABLE + 1)];
-        let one = [&[past(one, TABLE + 1)], &one[..]].concat();
+        let [past, end] = past(one, TABLE + 1);
+        let one = [&[past], &one[..], &[end]].concat();
         for rule in one.iter().chain(&other) {
             rule::add(&mut netlink, *rule)?;
         }
         assert_eq!(ours(&mut netlink, family)?, [&one[..], &other].concat());
         assert_eq!(
-            rule::priorities(&mut netlink, family)?[1..6],
-            [32_000, 32_001, 32_002, 32_100, 32_101]
+            rule::priorities(&mut netlink, family)?[1..7],
+            [32_000, 32_001, 32_002, 32_003, 32_100, 32_101]
         );
         let again = rule::add(&mut netlink, one[0]).unwrap_err();
         assert_eq!(again.raw_os_error(), Some(17), "{again}");
@@ -125,6 +134,7 @@ fn a_rule_that_cannot_be_said_has_a_priority_only() -> Result<(), Error> {
         "prohibit",
         "goto 32766",
         "not fwmark 7 goto 32766",
+        "fwmark 7 nop",
     ];
     for condition in words {
         let Some(_) = run(&here, &format!("ip rule add {condition} pref 77"), "") else {
@@ -164,11 +174,7 @@ fn only_what_is_unmarked_and_has_no_better_route_goes_to_the_table() -> Result<(
             route::add(&mut netlink, default)?;
         }
         let pair = pair(family, 32_001, TABLE);
-        let last = Rule {
-            priority: 32_003,
-            ..pair[0]
-        };
-        for rule in [past(pair, 2), pair[0], pair[1], last] {
+        for rule in [past(pair, 2), pair].concat() {
             rule::add(&mut netlink, rule)?;
         }
         for (destination, fwmark, link) in [
