@@ -28,7 +28,7 @@ fn internet(lines: &[&str]) -> Option<Internet> {
         client.write_to(
             &format!("wg{n}"),
             &filled(&format!(
-                "Address = 10.9.{n}.2/24, fd09:{n}::2/64\n{line}\nMTU = 1300\n\
+                "Address = 10.9.{n}.2/24, fd09:{n}::2/64\n{line}\n\
                  [Peer]\nPublicKey = {server_key}\nEndpoint = {endpoint}\nAllowedIPs = 0.0.0.0/0, ::/0"
             )),
         );
@@ -42,11 +42,16 @@ impl World {
         let sent = self.sh("wg show all transfer | cut -f 4");
         sent.lines().map(|bytes| bytes.parse::<u64>().unwrap()).sum()
     }
+
+    fn is_as_planned(&self, n: usize) {
+        let plan = self.run(Tool::Ours, &format!("plan wg{n}")).stdout;
+        assert_eq!(String::from_utf8(plan).unwrap(), format!("wg{n}: nothing to change\n"));
+    }
 }
 
 #[test]
 fn full_tunnels_come_and_go_in_any_order_and_those_that_are_left_carry_all() {
-    let Some(net) = internet(&["KillSwitch = true"; 3]) else {
+    let Some(net) = internet(&["KillSwitch = true\nMTU = 1300"; 3]) else {
         return;
     };
     let client = &net.client;
@@ -66,10 +71,7 @@ fn full_tunnels_come_and_go_in_any_order_and_those_that_are_left_carry_all() {
             }
             assert_eq!(net.reset("watch clear"), 0, "{order:?}: {up:?}");
             assert!(client.sent() < MUCH, "{order:?}: {up:?}");
-            for n in up {
-                let plan = client.run(Tool::Ours, &format!("plan wg{n}")).stdout;
-                assert_eq!(String::from_utf8(plan).unwrap(), format!("wg{n}: nothing to change\n"));
-            }
+            up.iter().for_each(|n| client.is_as_planned(*n));
         };
         for n in 0..3 {
             go("up", n);
@@ -99,7 +101,7 @@ fn full_tunnels_come_and_go_in_any_order_and_those_that_are_left_carry_all() {
 
 #[test]
 fn the_stock_tool_takes_a_third_one_down_and_no_packet_of_the_others_goes_round() {
-    let Some(net) = internet(&["", "", ""]) else {
+    let Some(net) = internet(&["MTU = 1300"; 3]) else {
         return;
     };
     let client = &net.client;
@@ -125,6 +127,29 @@ fn the_stock_tool_takes_a_third_one_down_and_no_packet_of_the_others_goes_round(
         client.ok(Tool::Ours, &format!("down wg{n}"));
     }
     assert_eq!(client.settled(), before);
+}
+
+#[test]
+fn one_that_gets_a_default_route_of_another_family_by_reload_is_as_planned_then() {
+    let Some(net) = internet(&["MTU = 1300"; 2]) else {
+        return;
+    };
+    let client = &net.client;
+    let file = "/etc/wireguard/wg0.conf";
+    client.sh(&format!("sed -i.both 's|, ::/0||' {file}"));
+    client.ok(Tool::Ours, "up wg0");
+    client.ok(Tool::Ours, "up wg1");
+    client.sh(&format!("mv {file}.both {file}"));
+    client.ok(Tool::Ours, "reload wg0");
+    for n in 0..2 {
+        client.is_as_planned(n);
+    }
+    for target in ["203.0.113.9", "2001:db8:99::9"] {
+        client.reaches(target);
+        client.reaches(&format!("-I wg0 {target}"));
+        client.reaches(&format!("-I wg1 {target}"));
+    }
+    assert!(client.sent() < MUCH);
 }
 
 #[test]

@@ -104,6 +104,8 @@ pub fn routes(
 ) -> Result<Vec<Item>, Error> {
     let mut allowed: Vec<Prefix> = allowed.into_iter().collect();
     allowed.sort_by_key(|prefix| std::cmp::Reverse(prefix.prefix_len()));
+    let defaults = allowed.iter().filter(|prefix| prefix.prefix_len() == 0);
+    let families: Vec<Family> = defaults.map(|prefix| Family::of(prefix.address())).collect();
     let mut items: Vec<Item> = Vec::new();
     // Of longer ones, which come first, none leads to all of a shorter one.
     let mut made: BTreeSet<Prefix> = BTreeSet::new();
@@ -111,7 +113,19 @@ pub fn routes(
     for prefix in allowed {
         match (table, prefix.prefix_len()) {
             (Some(table), _) => items.push(route(prefix, table)),
-            (None, 0) => items.extend(default_route(netlink, prefix, addresses, present, others, mark)?),
+            (None, 0) => {
+                let mark = mark(netlink)?;
+                let earlier = earlier_marks(netlink, &families, mark, present, others)?;
+                items.extend(default_route(prefix, mark, addresses, present)?);
+                items.extend(rules(
+                    netlink,
+                    Family::of(prefix.address()),
+                    mark,
+                    earlier,
+                    present,
+                    others,
+                )?);
+            }
             (None, _) if is_near(prefix) || !made.insert(prefix) => {}
             (None, _) => items.push(route(prefix, MAIN_TABLE)),
         }
@@ -126,15 +140,13 @@ fn route(prefix: Prefix, table: u32) -> Item {
     }
 }
 
+/// Returns a default route in the table of its mark, and what its packets need.
 fn default_route(
-    netlink: &mut Netlink,
     prefix: Prefix,
+    mark: u32,
     addresses: &[(IpAddr, Prefix)],
     present: &[Item],
-    others: &[Rule],
-    mark: &mut dyn FnMut(&mut Netlink) -> Result<u32, Error>,
 ) -> Result<Vec<Item>, Error> {
-    let mark = mark(netlink)?;
     let family = Family::of(prefix.address());
     let mut items = vec![Item::Firewall {
         family,
@@ -145,7 +157,6 @@ fn default_route(
         items.push(Item::parameter(VALID_MARK, "1", present)?);
     }
     items.push(route(prefix, mark));
-    items.extend(rules(netlink, family, mark, present, others)?);
     Ok(items)
 }
 
@@ -155,10 +166,10 @@ fn rules(
     netlink: &mut Netlink,
     family: Family,
     mark: u32,
+    earlier: BTreeSet<u32>,
     present: &[Item],
     others: &[Rule],
 ) -> Result<Vec<Item>, Error> {
-    let earlier = earlier_marks(netlink, family, mark, present, others)?;
     let own = own_rule(family, mark, present);
     let priority = match own {
         Some(own) => own.priority,
@@ -225,21 +236,22 @@ fn own_rule(family: Family, mark: u32, present: &[Item]) -> Option<Rule> {
     rules_of(family, present).find(|rule| rule.unless_fwmark == Some(mark))
 }
 
-/// Returns the marks of other default routes, of either family, whose rules come after that of a mark. Where it has none of its own yet, they
-/// are all.
+/// Returns the marks of other default routes, of either family, whose rules come after those of a mark. Where it is yet to get rules they are
+/// all: in one of its `families`, or, while it has none at all, in both.
 fn earlier_marks(
     netlink: &mut Netlink,
-    family: Family,
+    families: &[Family],
     mark: u32,
     present: &[Item],
     others: &[Rule],
 ) -> Result<BTreeSet<u32>, Error> {
-    let is_new = own_rule(family, mark, present).is_none();
+    let own = Family::BOTH.map(|family| own_rule(family, mark, present));
+    let is_new = own.iter().all(Option::is_none);
     let mut marks = BTreeSet::new();
-    for family in Family::BOTH {
-        let after = match own_rule(family, mark, present) {
+    for (family, own) in Family::BOTH.into_iter().zip(own) {
+        let after = match own {
             Some(own) => own.priority,
-            None if is_new => 0,
+            None if is_new || families.contains(&family) => 0,
             None => continue,
         };
         let others = others.iter().filter(|rule| rule.family == family).copied();
