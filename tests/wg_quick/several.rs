@@ -47,6 +47,13 @@ impl World {
         let plan = self.run(Tool::Ours, &format!("plan wg{n}")).stdout;
         assert_eq!(String::from_utf8(plan).unwrap(), format!("wg{n}: nothing to change\n"));
     }
+
+    /// By which interface the encrypted packets of a tunnel leave.
+    fn way_of(&self, n: usize) -> String {
+        self.sh(&format!(
+            "ip -o route get 203.0.113.1 mark $(wg show wg{n} fwmark) | grep -o 'dev [^ ]*'"
+        ))
+    }
 }
 
 #[test]
@@ -127,6 +134,26 @@ fn the_stock_tool_takes_a_third_one_down_and_no_packet_of_the_others_goes_round(
         client.ok(Tool::Ours, &format!("down wg{n}"));
     }
     assert_eq!(client.settled(), before);
+}
+
+#[test]
+fn the_first_of_two_that_is_brought_up_anew_is_the_later_one() {
+    let Some(net) = internet(&[""; 2]) else {
+        return;
+    };
+    let client = &net.client;
+    client.ok(Tool::Ours, "up wg0");
+    client.ok(Tool::Ours, "up wg1");
+    for (first, later) in [(0, 1), (1, 0)] {
+        assert_eq!(client.way_of(later), format!("dev wg{first}"));
+        assert_eq!(client.way_of(first), "dev v0");
+        // It has the MTU for that way.
+        client.is_as_planned(later);
+        client.reaches("203.0.113.9");
+        client.ok(Tool::Ours, &format!("down wg{first}"));
+        client.reaches("203.0.113.9");
+        client.ok(Tool::Ours, &format!("up wg{first}"));
+    }
 }
 
 #[test]

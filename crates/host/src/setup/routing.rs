@@ -78,7 +78,11 @@ impl<'a> Uses<'a> {
     }
 
     fn is_free(&mut self, mark: u32) -> Result<bool, Error> {
-        let uses = |rule: &Rule| rule.table == mark || rule.unless_fwmark == Some(mark);
+        let uses = |rule: &Rule| {
+            // A tunnel that this was an earlier one for leads it past still.
+            let past = rule.goto.map(|goto| goto.fwmark);
+            rule.table == mark || rule.unless_fwmark == Some(mark) || past == Some(mark)
+        };
         let is_used = self.rule_for(mark).is_some() || self.rules.iter().any(uses);
         Ok(!is_used && route::is_table_empty(self.netlink, mark)?)
     }
