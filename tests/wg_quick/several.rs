@@ -137,6 +137,22 @@ fn the_stock_tool_takes_a_third_one_down_and_no_packet_of_the_others_goes_round(
 }
 
 #[test]
+fn down_of_a_tunnel_of_the_stock_tool_leaves_the_rules_of_a_later_one() {
+    let Some(net) = internet(&["MTU = 1300"; 2]) else {
+        return;
+    };
+    let client = &net.client;
+    // With its second one the stock tool takes a rule of the first.
+    for command in ["up wg0", "up wg1", "down wg1", "up wg1"] {
+        client.ok(Tool::Stock, command);
+    }
+    let near = || client.sh("for v in 4 6; do ip -$v rule | grep suppress_prefixlength; done");
+    let before = near();
+    client.ok(Tool::Ours, "down wg0");
+    assert_eq!(near(), before);
+}
+
+#[test]
 fn the_first_of_two_that_is_brought_up_anew_is_the_later_one() {
     let Some(net) = internet(&[""; 2]) else {
         return;

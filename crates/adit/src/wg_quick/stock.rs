@@ -91,29 +91,20 @@ fn policy(mark: u32, host: &mut Host) -> Result<Vec<Item>, Error> {
 }
 
 /// Returns the rules by which packets without the mark look into the table of that number, each with the rule before it that leaves
-/// the default route out of the main table; other tunnels have such rules of their own.
+/// the default route out of the main table, but not that of another tunnel in between.
 pub(super) fn rules(netlink: &mut Netlink, mark: u32) -> Result<Vec<Item>, Error> {
     let mut found = Vec::new();
     for family in Family::BOTH {
-        let rules = rule::list(netlink, family)?;
-        for rule in rules
-            .iter()
-            .filter(|rule| rule.table == mark && rule.unless_fwmark == Some(mark))
-        {
-            let before = |other: &&rule::Rule| {
-                other.table == route::MAIN_TABLE
-                    && other.suppress_prefix_len == Some(0)
-                    && other.priority < rule.priority
-            };
-            found.extend(
-                rules
-                    .iter()
-                    .filter(before)
-                    .max_by_key(|rule| rule.priority)
-                    .copied()
-                    .map(Item::Rule),
-            );
-            found.push(Item::Rule(*rule));
+        let mut before = None;
+        for rule in rule::list(netlink, family)? {
+            if (rule.table, rule.suppress_prefix_len) == (route::MAIN_TABLE, Some(0)) {
+                before = Some(rule);
+            } else if rule.unless_fwmark.is_some() {
+                let before = before.take();
+                if (rule.table, rule.unless_fwmark) == (mark, Some(mark)) {
+                    found.extend(before.into_iter().chain([rule]).map(Item::Rule));
+                }
+            }
         }
     }
     Ok(found)
