@@ -137,6 +137,26 @@ fn the_stock_tool_takes_a_third_one_down_and_no_packet_of_the_others_goes_round(
 }
 
 #[test]
+fn one_that_leads_packets_of_an_earlier_one_past_itself_is_not_handed_back() {
+    let Some(net) = internet(&["MTU = 1300"; 2]) else {
+        return;
+    };
+    let client = &net.client;
+    let before = client.state();
+    client.ok(Tool::Ours, "up wg0");
+    client.ok(Tool::Ours, "up wg1");
+    let both = client.state();
+    assert!(!client.run(Tool::Ours, "release wg1").status.success());
+    assert!(client.errors().contains("(mark 0xca6c)"), "{}", client.errors());
+    assert_eq!(client.state(), both);
+    client.is_as_planned(1);
+    client.ok(Tool::Ours, "down wg0");
+    client.ok(Tool::Ours, "release wg1");
+    client.ok(Tool::Stock, "down wg1");
+    assert_eq!(client.settled(), before);
+}
+
+#[test]
 fn down_of_a_tunnel_of_the_stock_tool_leaves_the_rules_of_a_later_one() {
     let Some(net) = internet(&["MTU = 1300"; 2]) else {
         return;

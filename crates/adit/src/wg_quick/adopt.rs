@@ -96,6 +96,7 @@ pub(super) fn release(interface: &str) -> Outcome {
             "without nft the stock tool could not undo the firewall of `{interface}'"
         )));
     }
+    undo_past(&journal)?;
     // The stock tool leaves them as they are.
     for mut other in journal.others()? {
         if other.keep_parameters(&journal.items) {
@@ -103,4 +104,28 @@ pub(super) fn release(interface: &str) -> Outcome {
         }
     }
     journal.remove()
+}
+
+/// Takes away the rules that lead encrypted packets of other tunnels past this one, which the stock tool would leave. Fails where there is such a
+/// tunnel: without them both would send their packets into each other.
+fn undo_past(journal: &Journal) -> Outcome {
+    let interface = journal.interface();
+    let mut host = Host::open(interface)?;
+    let rules = journal.items.iter().filter_map(|item| match item {
+        // One without a table leads past, or is where that leads to.
+        Item::Rule(rule) if rule.table == 0 => Some(rule),
+        _ => None,
+    });
+    for fwmark in rules.clone().filter_map(|rule| Some(rule.goto?.fwmark)) {
+        if !stock::rules(host.netlink(), fwmark)?.is_empty() {
+            return Err(Failure::new(format!(
+                "by rules that the stock tool does not know, `{interface}' leads past itself what an earlier tunnel encrypts (mark {fwmark:#x}); take one of them down first"
+            )));
+        }
+    }
+    let others = journal.others()?;
+    for rule in rules {
+        journal.unmake(&Item::Rule(*rule), &others, &mut host)?;
+    }
+    Ok(())
 }
