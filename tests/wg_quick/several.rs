@@ -173,6 +173,23 @@ fn down_of_a_tunnel_of_the_stock_tool_leaves_the_rules_of_a_later_one() {
 }
 
 #[test]
+fn one_for_which_no_priority_is_left_does_not_come_up_and_the_others_stay_as_they_are() {
+    let Some(net) = internet(&["MTU = 1300"; 3]) else {
+        return;
+    };
+    let client = &net.client;
+    client.sh("ip rule add pref 7 from 198.18.0.1 table 7; ip -6 rule add pref 7 from 2001:db8:7::1 table 7");
+    client.ok(Tool::Ours, "up wg0");
+    client.ok(Tool::Ours, "up wg1");
+    let before = client.state();
+    assert!(!client.run(Tool::Ours, "up wg2").status.success());
+    assert!(client.errors().contains("no priority is left"), "{}", client.errors());
+    assert_eq!(client.state(), before);
+    assert_eq!(client.way_of(1), "dev wg0");
+    assert_eq!(client.way_of(0), "dev v0");
+}
+
+#[test]
 fn the_first_of_two_that_is_brought_up_anew_is_the_later_one() {
     let Some(net) = internet(&[""; 2]) else {
         return;

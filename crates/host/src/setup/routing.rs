@@ -177,10 +177,7 @@ fn rules(
     let own = own_rule(family, mark, present);
     let priority = match own {
         Some(own) => own.priority,
-        None => {
-            let room = if earlier.is_empty() { 1 } else { 2 };
-            first_priority(netlink, family, others)?.saturating_sub(room).max(1)
-        }
+        None => new_priority(first_priority(netlink, family, others)?, !earlier.is_empty())?,
     };
     let rule = |priority: u32, table| Rule {
         family,
@@ -269,6 +266,22 @@ fn earlier_marks(
     }
     marks.remove(&mark);
     Ok(marks)
+}
+
+/// Returns the priority of a new rule for the table of a mark, with room around it before the first rule there is. Where it leads no packets
+/// past, it may come to be after rules of the lowest priority.
+fn new_priority(first: u32, leads_past: bool) -> Result<u32, Error> {
+    let priority = match leads_past {
+        true => first.checked_sub(2).filter(|priority| *priority > 2),
+        false => Some(first.saturating_sub(1).max(1)),
+    };
+    priority.ok_or_else(|| {
+        Error::new(
+            format!("put rules of this tunnel before the policy rule {first}"),
+            std::io::ErrorKind::AddrInUse.into(),
+        )
+        .because("no priority is left there; that rule needs a greater one, which one of adit gets when all tunnels come up anew")
+    })
 }
 
 /// Returns the priority of the first rule but the one for local addresses, before which the kernel itself puts the next, those of others
