@@ -4,8 +4,9 @@
 
 use conf::prefix::Prefix;
 use conf::quick::Table;
+use host::rule::Goto;
 use host::setup::{Host, Item, Live};
-use host::{link, route};
+use host::{Family, link, route, rule};
 
 use super::engine::{self, status};
 use super::file::File;
@@ -116,12 +117,19 @@ fn undo_past(journal: &Journal) -> Outcome {
         Item::Rule(rule) if rule.table == 0 => Some(rule),
         _ => None,
     });
-    for fwmark in rules.clone().filter_map(|rule| Some(rule.goto?.fwmark)) {
-        if !stock::rules(host.netlink(), fwmark)?.is_empty() {
-            return Err(Failure::new(format!(
-                "by rules that the stock tool does not know, `{interface}' leads past itself what an earlier tunnel encrypts (mark {fwmark:#x}); take one of them down first"
-            )));
-        }
+    let mut theirs = Vec::new();
+    for family in Family::BOTH {
+        theirs.extend(
+            rule::list(host.netlink(), family)?
+                .into_iter()
+                .filter_map(|rule| rule.unless_fwmark),
+        );
+    }
+    let mut past = rules.clone().filter_map(|rule| rule.goto);
+    if let Some(Goto { fwmark, .. }) = past.find(|goto| theirs.contains(&goto.fwmark)) {
+        return Err(Failure::new(format!(
+            "by rules that the stock tool does not know, `{interface}' leads past itself what an earlier tunnel encrypts (mark {fwmark:#x}); take one of them down first"
+        )));
     }
     let others = journal.others()?;
     for rule in rules {
