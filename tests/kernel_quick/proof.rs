@@ -30,6 +30,9 @@ END";
 pub(super) const TRAFFIC: &str = "for target in 203.0.113.9 2001:db8:99::9; do (ping -i 0.1 $target > /dev/null 2>&1 &); done
 (bash -c 'while sleep 0.1; do echo x > /dev/udp/203.0.113.9/53; echo x > /dev/udp/2001:db8:99::9/443; done' > /dev/null 2>&1 &)";
 
+/// Far more than two tunnels send for some pings, and far less than packets that go round make of them.
+const MUCH: u64 = 1_000_000;
+
 /// How many peers there are besides the one that is heard from.
 const IDLE: usize = 999;
 
@@ -181,8 +184,9 @@ pub(super) fn some_leaked(side: &Side, when: &str) -> Result<()> {
 fn two_full_tunnels_come_and_go_in_any_order(peers: &Peers<'_>) -> Result<()> {
     let (side, guest) = (peers.side, peers.guest);
     peers.file("Backend = kernel")?;
+    // The peer is beyond the default route.
     guest.sh(
-        "wg genkey > /tmp/key1; sed \"s,^PrivateKey.*,PrivateKey = $(cat /tmp/key1),; s/10.9.0.2.24/10.8.0.2\\/24/; s/fd09::2/fd08::2/\" \
+        "sed -i s/192.0.2.1:/203.0.113.9:/ /etc/wireguard/wg0.conf; wg genkey > /tmp/key1; sed \"s,^PrivateKey.*,PrivateKey = $(cat /tmp/key1),; s/10.9.0.2.24/10.8.0.2\\/24/; s/fd09::2/fd08::2/\" \
          /etc/wireguard/wg0.conf > /etc/wireguard/wg1.conf; chmod 600 /etc/wireguard/wg1.conf",
     )?;
     side.sh(&format!(
@@ -205,6 +209,7 @@ fn two_full_tunnels_come_and_go_in_any_order(peers: &Peers<'_>) -> Result<()> {
                 carries(tunnel)?;
             }
             internet(guest)?;
+            sends_little(guest)?;
             tells("down", goes)?;
             carries(stays)?;
             internet(guest)?;
@@ -216,6 +221,15 @@ fn two_full_tunnels_come_and_go_in_any_order(peers: &Peers<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn sends_little(guest: &Guest) -> Result<()> {
+    let sent = guest.sh("wg show all transfer | awk '{sent += $4} END {print sent}'")?;
+    let bytes: u64 = sent.trim().parse().map_err(|_| format!("not a number: {sent}"))?;
+    match bytes {
+        0..MUCH => Ok(()),
+        _ => Err(format!("{bytes} bytes sent: packets go round")),
+    }
 }
 
 fn internet(guest: &Guest) -> Result<()> {
