@@ -88,6 +88,34 @@ fn a_killed_engine_comes_back_with_all_around_it() {
 }
 
 #[test]
+fn an_engine_comes_back_after_the_program_was_upgraded() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(FILE));
+    let copied = "sh -c 'cp $0 /run/wireguard/wg-quick; exec /run/wireguard/wg-quick \"$@\"'";
+    let up = world.under(copied, "up wg0 --backend adit");
+    assert!(up.status.success(), "{}", world.errors());
+    world.sh("cd /run/wireguard; cp wg-quick new; mv new wg-quick");
+    let of_old = |program: &str| {
+        let mut all = world.side().processes();
+        all.retain(|pid| {
+            let about = |name| format!("/proc/{pid}/{name}");
+            std::fs::read_link(about("exe")).is_ok_and(|path| path.ends_with("wg-quick (deleted)"))
+                && std::fs::read(about("cmdline")).is_ok_and(|line| line.starts_with(program.as_bytes()))
+        });
+        all
+    };
+    let engine = of_old("aditd");
+    assert_eq!((engine.len(), of_old("wg-quick").len()), (1, 1));
+    e2e::side::end(engine[0], Signal::KILL);
+    // Its keeper runs the old program still, and so does what that starts.
+    world.becomes("1 1", |_| {
+        let others = of_old("aditd").iter().filter(|pid| **pid != engine[0]).count();
+        format!("{others} {}", of_old("wg-quick").len())
+    });
+    world.ok(Tool::Ours, "down wg0");
+}
+
+#[test]
 fn an_interface_that_is_deleted_does_not_come_back() {
     let Some(world) = World::new() else { return };
     world.write(&filled(FILE));

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
@@ -223,7 +224,7 @@ fn into_background(arguments: &Arguments, tun: Tun, mut socket: Socket, end: Opt
         .into_iter()
         .chain(end.as_ref().map(|_| END_FD));
     fds.extend(end.map(OwnedFd::from));
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = Command::new(own_program()?);
     command.arg0("aditd").current_dir("/");
     if let Some(queues) = arguments.queues {
         command.arg("--queues").arg(queues.to_string());
@@ -258,6 +259,14 @@ fn into_background(arguments: &Arguments, tun: Tun, mut socket: Socket, end: Opt
         "" => Err(io::Error::other("the background process ended early")),
         reason => Err(io::Error::other(reason.to_owned())),
     }
+}
+
+/// Returns a path of this program, where there is one that leads to its name in lists of processes.
+fn own_program() -> io::Result<PathBuf> {
+    let named = std::env::current_exe()?;
+    // An upgrade may have replaced the file since, which runs on.
+    let is_there = named.exists();
+    Ok(if is_there { named } else { "/proc/self/exe".into() })
 }
 
 /// Takes the descriptor whose number a variable holds.
