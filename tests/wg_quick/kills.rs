@@ -1,9 +1,12 @@
-//! SIGKILL before each step of `up`, `reload`, `apply` and `down`: nothing of it is lost, and nothing stays.
+//! SIGKILL before each step of `up`, `reload`, `apply` and `down`: nothing of it is lost, and nothing stays. Signals that end, and those
+//! that do not.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::time::Duration;
 
 use e2e::kill::{self, Place};
 use e2e::needs;
+use rustix::process::Signal;
 
 use super::filled;
 use super::reload::comparable;
@@ -284,4 +287,24 @@ fn a_gateway_killed_while_it_comes_up_leaves_nothing_open() {
         world.ok(Tool::Ours, "down wg1");
         world.ok(Tool::Ours, "up wg0");
     }
+}
+
+#[test]
+fn a_signal_ends_an_up_unless_its_caller_has_it_ignored() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(
+        "Address = 10.9.0.2/24\nPostUp = kill -HUP $PPID; kill -INT $PPID",
+    ));
+    assert_eq!(world.run(Tool::Ours, "up wg0").status.code(), Some(143));
+    assert!(world.errors().contains("ended by a signal"), "{}", world.errors());
+    // As nohup does.
+    let ignoring = r#"sh -c 'trap "" HUP INT; exec "$0" "$@"'"#;
+    let up = world.under(ignoring, "up wg0 --backend adit");
+    assert!(up.status.success(), "{}", world.errors());
+    for signal in [Signal::HUP, Signal::INT] {
+        e2e::side::end(world.running("aditd wg0")[0], signal);
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(world.running("aditd wg0").len(), 1);
+    world.ok(Tool::Ours, "down wg0");
 }

@@ -1,4 +1,4 @@
-//! Signals as a descriptor to poll.
+//! Signals as a descriptor to poll, and those that whoever started the program wants ignored.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -65,6 +65,17 @@ impl AsFd for SignalFd {
     }
 }
 
+/// Tells whether a signal is ignored: at the start, because whoever started the program wants that, as `nohup` does.
+#[must_use]
+pub fn is_ignored(signal: libc::c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: nothing is changed; the kernel fills the structure that it is given, or refuses what is no signal.
+    let asked = check(unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) });
+    // SAFETY: it was zeroed, which is valid for it.
+    let action = unsafe { action.assume_init() };
+    asked.is_ok() && action.sa_sigaction == libc::SIG_IGN
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -86,5 +97,12 @@ mod tests {
         .join()
         .unwrap();
         assert!(SignalFd::new(&[9999]).is_err());
+    }
+
+    #[test]
+    fn an_ignored_signal_is_told_from_others() {
+        // Rust programs ignore this one.
+        assert!(is_ignored(SIGPIPE));
+        assert!(!is_ignored(SIGTERM) && !is_ignored(9999));
     }
 }
