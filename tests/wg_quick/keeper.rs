@@ -184,6 +184,20 @@ fn there_is_no_keeper_where_systemd_waits_for_the_tunnel() {
 }
 
 #[test]
+fn a_tunnel_that_a_command_of_another_brings_up_has_a_keeper() {
+    let Some(world) = World::new() else { return };
+    world.write_to("wg1", &filled("Address = 10.8.0.2/24\nBackend = adit"));
+    world.write(&filled(&format!("{FILE}\nPostUp = wg-quick up wg1")));
+    let service = r#"sh -c 'NOTIFY_SOCKET=/run/wireguard/nobody SYSTEMD_EXEC_PID=$$ exec "$0" "$@"'"#;
+    let output = world.under(service, "up wg0 --backend adit");
+    assert!(output.status.success(), "{}", world.errors());
+    let keepers = world.running("wg-quick keep");
+    assert_eq!(keepers.len(), 1);
+    let line = std::fs::read_to_string(format!("/proc/{}/cmdline", keepers[0])).unwrap();
+    assert!(line.contains("wg1"), "{line}");
+}
+
+#[test]
 fn a_tunnel_whose_port_is_taken_does_not_come_up() {
     let Some(world) = World::new() else { return };
     let file = filled("Address = 10.9.0.2/24\nListenPort = 777");

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, process};
 
 use host::wireguard;
 use sd_notify::NotifyState;
@@ -30,15 +30,22 @@ const LONGEST: u32 = 6;
 
 /// Tells whether systemd waits for the tunnel to be up, and looks after its engine then.
 pub(super) fn is_told() -> bool {
-    env::var_os("NOTIFY_SOCKET").is_some()
+    // What a service starts, such as a command that brings up another tunnel, is not what systemd looks after. Before version 248 it does not
+    // tell them apart.
+    let service = env::var("SYSTEMD_EXEC_PID").ok();
+    let is_service = service.is_none_or(|number| number == process::id().to_string());
+    is_service && env::var_os("NOTIFY_SOCKET").is_some()
 }
 
 /// Tells systemd that the tunnel is up, and which process it is to look after, if there is one: the engine.
 pub(super) fn tell(interface: &str) {
+    if !is_told() {
+        return;
+    }
     let engine = wireguard::process(interface).ok().flatten();
     let mut states: Vec<NotifyState<'_>> = engine.map(NotifyState::MainPid).into_iter().collect();
     states.push(NotifyState::Ready);
-    // Nobody waits for it where there is no systemd.
+    // Perhaps nobody waits for it any more.
     let _ = sd_notify::notify(&states);
 }
 
