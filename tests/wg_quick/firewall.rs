@@ -556,3 +556,21 @@ fn a_reload_asks_no_name_server_past_the_switch_for_endpoints_that_are_known() {
     world.ok(Tool::Ours, "reload wg0");
     assert_eq!(world.sh("nft list ruleset | grep -c 'dport 53' || true"), "0");
 }
+
+#[test]
+fn before_the_network_the_switch_closes_unless_the_machine_is_up() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled("Address = 10.9.0.2/24\nKillSwitch = true"));
+    let is_closed = |systemctl: &str| {
+        let program = "/run/wireguard/bin/systemctl";
+        world.sh(&format!(
+            "printf '#!/bin/sh\\n{systemctl}\\n' > {program}; chmod 755 {program}"
+        ));
+        world.ok(Tool::Ours, "before-network wg0");
+        world.sh("nft list tables").contains("kill-switch")
+    };
+    for state in ["running", "degraded", "offline", "stopping"] {
+        assert!(!is_closed(&format!("echo {state}")), "{state}");
+    }
+    assert!(is_closed("exec sleep 1000"), "systemd does not answer in time");
+}

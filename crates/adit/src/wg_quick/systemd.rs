@@ -49,9 +49,9 @@ pub(super) fn tell(interface: &str) {
     let _ = sd_notify::notify(&states);
 }
 
-/// Tells whether the machine is about to come up.
+/// Tells whether the machine is about to come up, as far as is known: systemd may be too busy with that to answer.
 pub(super) fn is_booting() -> bool {
-    matches!(state().as_slice(), b"initializing" | b"starting")
+    matches!(state().as_slice(), b"initializing" | b"starting" | b"")
 }
 
 /// Tells whether the machine is about to go down.
