@@ -178,6 +178,20 @@ fn a_tunnel_that_did_not_come_up_to_its_end_is_not_saved() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
+    let Some(world) = world(&format!("SaveConfig = true\n{FILE}")) else {
+        return;
+    };
+    world.ok(Tool::Ours, "up wg0");
+    world.sh("rm /etc/wireguard/wg0.conf; mkfifo /etc/wireguard/wg0.conf");
+    for (words, status) in [("save wg0", 1), ("down wg0", 0)] {
+        let ended = world.under("timeout -s KILL 20", words);
+        assert_eq!(ended.status.code(), Some(status), "{words}");
+        assert!(world.errors().contains("is no regular file"), "{}", world.errors());
+    }
+}
+
+#[test]
 fn a_save_that_is_killed_leaves_the_old_file_or_the_new_one() {
     let Some(world) = world(FILE) else { return };
     world.ok(Tool::Ours, "up wg0");

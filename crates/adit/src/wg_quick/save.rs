@@ -5,6 +5,7 @@
 mod replace;
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::IpAddr;
 
 use conf::key_text;
@@ -16,6 +17,7 @@ use host::wireguard::endpoint_text;
 use host::{Netlink, address, link};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use super::engine::{self, status};
 use super::file::File;
@@ -90,7 +92,7 @@ pub(super) fn run(file: &File) -> Outcome {
     if journal.as_ref().is_some_and(|journal| !journal.complete) {
         return Err(Failure::new(format!("`{interface}' did not come up to its end")));
     }
-    save(file, &file.text()?, journal.as_mut(), &lock)
+    save(file, &text(file)?, journal.as_mut(), &lock)
 }
 
 /// Saves where the file asks for it, unless the interface is gone or never came up to its end. A file that was edited stays as it is,
@@ -102,13 +104,21 @@ pub(super) fn before_down(file: &File, journal: &mut Journal, lock: &Lock) -> Ou
     if !journal.complete || !engine::exists(&file.interface)? {
         return Ok(());
     }
-    let why = match file.text() {
+    let why = match text(file) {
         Ok(text) if used.is(&text) => return save(file, &text, Some(journal), lock),
         Ok(_) => edited(file),
         Err(failure) => failure.message,
     };
     say(format_args!("Warning: {why}: what was changed at run time is lost"));
     Ok(())
+}
+
+/// Reads what may be written over. That is no pipe, for whose writer all tunnels would wait.
+fn text(file: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    if fs::metadata(&file.path).is_ok_and(|data| !data.is_file()) {
+        return Err(Failure::new(format!("`{}' is no regular file", file.path.display())));
+    }
+    file.text()
 }
 
 fn save(file: &File, text: &[u8], journal: Option<&mut Journal>, _lock: &Lock) -> Outcome {
