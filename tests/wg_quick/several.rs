@@ -1,4 +1,5 @@
 //! Several full tunnels at once: they come and go in any order under traffic, and nothing leaves in the clear while one has a kill switch.
+//! Tunnels whose commands bring up and take down tunnels.
 
 use super::firewall::{Internet, TRAFFIC};
 use super::world::{Tool, World};
@@ -262,4 +263,44 @@ fn a_tunnel_without_a_kill_switch_is_no_way_out_beside_one_that_has_it() {
     net.reaches_the_host();
     client.ok(Tool::Ours, "down wg1");
     assert!(net.leaked() > 0);
+}
+
+/// Writes down that it runs, which is not to be without end.
+const ONCE_MORE: &str = "echo >> /run/wireguard/log; test $(wc -l < /run/wireguard/log) -lt 9";
+
+#[test]
+fn a_command_for_after_the_end_may_bring_its_own_tunnel_up() {
+    let Some(world) = World::new() else { return };
+    world.write(&filled(&format!(
+        "Address = 10.9.0.2/24\nPostDown = {ONCE_MORE} && wg-quick up wg0"
+    )));
+    world.ok(Tool::Ours, "up wg0");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(world.sh("wc -l < /run/wireguard/log; wg show interfaces"), "1\nwg0");
+    // What a killed engine left is cleared away by an `up`.
+    world.kill_engine();
+    world.sh("rm /run/wireguard/log");
+    assert!(!world.run(Tool::Ours, "up wg0").status.success());
+    assert!(world.errors().contains("was brought up or taken down meanwhile"));
+    assert_eq!(world.sh("wc -l < /run/wireguard/log; wg show interfaces"), "1\nwg0");
+}
+
+#[test]
+fn tunnels_that_take_each_other_down_come_to_an_end() {
+    let Some(world) = World::new() else { return };
+    for (one, other) in [(0, 1), (1, 0)] {
+        let file = format!("Address = 10.{one}.9.2/24\nPostDown = {ONCE_MORE} && wg-quick down wg{other} || true");
+        world.write_to(&format!("wg{one}"), &filled(&file));
+        world.ok(Tool::Ours, &format!("up wg{one}"));
+    }
+    world.ok(Tool::Ours, "down wg0");
+    assert!(
+        world.errors().contains("`wg0' is being taken down"),
+        "{}",
+        world.errors()
+    );
+    assert_eq!(
+        world.sh("wc -l < /run/wireguard/log; wg show interfaces; find /run/adit -name '*.json'"),
+        "2"
+    );
 }

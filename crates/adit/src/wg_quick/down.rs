@@ -32,6 +32,9 @@ pub(super) fn run(file: &File) -> Outcome {
     signals::note()?;
     // A command, or somebody else meanwhile, may have changed the tunnel.
     let mut journal = made()?;
+    if journal.is_claimed()? {
+        return Err(Failure::new(format!("`{interface}' is being taken down")));
+    }
     save::before_down(file, &mut journal, &lock)?;
     // One of a tunnel that the stock tool made is not there yet.
     warn(journal.write());
@@ -61,6 +64,7 @@ pub(super) fn end<T>(
     run: impl FnOnce(&[String]) -> T,
 ) -> Result<T, Failure> {
     warn(journal.end(held));
+    let _claim = journal.claim();
     drop(lock);
     let ran = run(&journal.post_down);
     // A command may have brought the tunnel up again.

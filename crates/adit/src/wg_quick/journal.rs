@@ -342,6 +342,18 @@ impl Journal {
     pub(super) fn remove(&self) -> Result<(), Failure> {
         remove(&self.interface)
     }
+
+    /// Marks what is written down for as long as this program runs the commands for after the end, and what is returned lives: one of them may
+    /// bring up or take down the same tunnel.
+    pub(super) fn claim(&self) -> Option<File> {
+        let file = open(&self.interface).ok().flatten()?;
+        file.try_lock().is_ok().then_some(file)
+    }
+
+    /// Tells whether the commands for after the end run.
+    pub(super) fn is_claimed(&self) -> Result<bool, Failure> {
+        Ok(open(&self.interface)?.is_some_and(|file| file.try_lock().is_err()))
+    }
 }
 
 /// Tells whether one of other interfaces needs an item: a kernel parameter, to which the last one gives back its value, or a rule, which

@@ -171,13 +171,18 @@ fn undo(mut journal: Journal, held: Option<Exceptions>) -> Outcome {
     down::end(journal, held, lock, |commands| hooks::run_each(&interface, commands))
 }
 
-/// Undoes what a killed `up` or a vanished engine left, and runs the commands for after the end: those of `up` are about to run again. A kill
-/// switch stays if one is wanted still. Returns what is left.
+/// Undoes what a killed `up` or a vanished engine left, and runs the commands for after the end: those of `up` are about to run again. Not if
+/// they run, for then one of them perhaps brings up the tunnel. A kill switch stays if one is wanted still. Returns what is left.
 fn clear(mut left: Journal, quick: &Quick, lock: Lock) -> Result<(Lock, Journal), Failure> {
     let interface = left.interface().to_owned();
     let held = left.kill_switch().filter(|_| quick.kill_switch != KillSwitch::Off);
+    let is_claimed = left.is_claimed()?;
     down::undo(&mut left, held, &lock)?;
     left.end(held)?;
+    if is_claimed {
+        return Ok((lock, left));
+    }
+    let _claim = left.claim();
     drop(lock);
     hooks::run_each(&interface, &left.post_down);
     let lock = journal::lock()?;
