@@ -179,7 +179,8 @@ impl Reader {
     fn quick(&mut self, key: QuickKey, line: &Line<'_>, entry: &Entry<'_>) -> Result<(), Problem> {
         let text = if key.is_hook() {
             line.raw_value()
-                .ok_or_else(|| entry.wrong("a command must be UTF-8 text"))?
+                .filter(|text| !text.contains('\0'))
+                .ok_or_else(|| entry.wrong("a command must be UTF-8 text, without NUL"))?
                 .trim()
         } else {
             entry.value.raw

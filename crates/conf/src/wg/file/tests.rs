@@ -296,6 +296,14 @@ fn the_file_of_wg_quick_has_keys_of_its_own() {
             (QuickKey::Mtu, "1420")
         ]
     );
+    // No command can be run with a NUL in it.
+    for command in ["echo a\0b", "\0", "true # \0"] {
+        let reading = Reading::of(
+            format!("[Interface]\nPostDown = {command}\n").as_bytes(),
+            Dialect::Quick,
+        );
+        assert!(reading.has_errors(), "{command:?}");
+    }
 }
 
 proptest! {
