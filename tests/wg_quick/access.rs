@@ -4,8 +4,9 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use e2e::Side;
+use e2e::{Side, needs};
 
+use super::KEY;
 use super::files::{A, B, filled};
 use super::firewall::Internet;
 use super::world::{Tool, World};
@@ -171,4 +172,69 @@ fn access_rules_come_and_go_with_the_file() {
     assert_ne!(rules(), "");
     net.server.ok(Tool::Ours, "down wg0");
     assert_eq!(rules(), "");
+}
+
+/// Each step of a command takes a while, so that what is between two of them is to be seen.
+const SLOWLY: &str = "-f -o /dev/null -e trace=sendto,connect,rename -e inject=sendto,connect,rename:delay_exit=30000";
+
+/// What a client that may reach nothing sends all the time: all of it, and what gets through.
+const WATCH: &str = "table inet watch {
+  counter sent {}
+  counter passed {}
+  chain comes { type filter hook prerouting priority -300; iifname wg0 udp dport 9 counter name sent; }
+  chain goes { type filter hook postrouting priority 300; oifname v0 udp dport 9 counter name passed drop; }
+}";
+
+#[test]
+fn no_change_of_peers_lets_one_pass_that_may_not_before_or_after() {
+    if !needs::available(&["strace"]) {
+        return;
+    }
+    let Some(net) = Internet::new() else { return };
+    net.connect("ListenPort = 51821");
+    net.client.ok(Tool::Ours, "up wg0");
+    net.server.sh(&format!("echo '{WATCH}' | nft -f -"));
+    let key = net.server.sh("cat /run/wireguard/key");
+    let client_key = net.client.sh(&format!("echo {KEY} | wg pubkey"));
+    let client = |address| {
+        format!(
+            "[Peer]\nPublicKey = {client_key}\nEndpoint = 192.0.2.2:51821\nAllowedIPs = {address}/32\nAllow = none\n"
+        )
+    };
+    let other = |lines: &str| format!("[Peer]\nPublicKey = {A}\nAllowedIPs = {lines}\n");
+    let file = |peers: &str| {
+        net.server.write(&format!(
+            "[Interface]\nPrivateKey = {key}\nAddress = 10.9.0.1/24\nListenPort = 51820\nGateway = true\n{peers}"
+        ));
+    };
+    let slowly = |words| {
+        net.reset("watch sent");
+        let output = net.server.traced(SLOWLY, words);
+        assert!(output.status.success(), "{}", net.server.errors());
+        assert!(net.reset("watch sent") > 0, "{words}");
+        net.reset("watch passed")
+    };
+    let shut = client("10.9.0.2") + &other("10.9.0.0/24\nAllow = any");
+    file(&shut);
+    net.server.ok(Tool::Ours, "up wg0");
+    net.server.sh("setsid ping -i 0.02 10.9.0.2 > /dev/null 2>&1 &");
+    net.client
+        .sh("setsid bash -c 'while sleep 0.003; do echo x > /dev/udp/203.0.113.9/9; done' > /dev/null 2>&1 &");
+    for (change, peers) in [
+        ("a peer goes", other("10.9.0.0/24\nAllow = any")),
+        ("so do all rules", other("10.9.0.0/24")),
+        (
+            "an address moves",
+            client("10.9.0.4") + &other("10.9.0.2/32\nAllow = any"),
+        ),
+    ] {
+        net.server.reaches("10.9.0.2");
+        file(&peers);
+        assert_eq!(slowly("reload wg0"), 0, "{change}");
+        // The way there, and back.
+        file(&shut);
+        assert_eq!(slowly("apply wg0 --confirm 1s"), 0, "{change}, back");
+        net.server.ok(Tool::Ours, "reload wg0");
+        assert_eq!(net.plan(), "wg0: nothing to change\n");
+    }
 }

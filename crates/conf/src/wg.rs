@@ -2,7 +2,9 @@
 
 pub mod change;
 pub mod file;
+mod owners;
 mod print;
 pub mod value;
 
+pub use owners::Owners;
 pub use print::config;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use conf::quick::{Quick, Stage};
 use conf::uapi::{DeviceStatus, SetRequest};
+use conf::wg::Owners;
 use conf::wg::change::{Addresses, describe, restore};
 use conf::wg::file::{Config, Peer};
 use host::setup::{Change, Host, Item, Live, changed, changes};
@@ -29,6 +30,8 @@ use super::{Failure, Outcome, access, adopt, desired, hooks, iptables, names, pr
 struct Plan {
     journal: Journal,
     live: DeviceStatus,
+    /// Of what is wanted.
+    owners: Owners,
     request: SetRequest,
     changes: Vec<Change>,
     dns: Option<Dns>,
@@ -166,12 +169,18 @@ pub(super) fn go_back(present: &Journal, mut before: Journal, past: &DeviceStatu
     }
     let steps = changes(&present.items, &present.unsure, &before.items);
     let mut announced = present.announce(&steps)?;
+    let now = status(interface);
+    let owners = now.as_ref().map(Owners::from).unwrap_or_default();
+    let [early, late] = access::around_peers(&steps, &owners, &Owners::from(past));
     let mut first = Ok(());
-    for step in &steps {
+    for step in &early {
         first = first.and(announced.step(step, &mut host));
     }
-    let restored = status(interface).and_then(|now| change(interface, &restore(past, &now)));
-    first = first.and(restored).and(announced.set_dns(before.dns.clone(), false));
+    first = first.and(now.and_then(|now| change(interface, &restore(past, &now))));
+    for step in &late {
+        first = first.and(announced.step(step, &mut host));
+    }
+    first = first.and(announced.set_dns(before.dns.clone(), false));
     before.dns = announced.dns;
     // Perhaps another one than before: the engine may have been killed meanwhile.
     before.keeper = announced.keeper;
@@ -332,7 +341,7 @@ impl Plan {
             used,
         } = wanted;
         let unknown = config.peers.iter().any(|peer| is_unknown(peer, &known, &live));
-        let allowed = config.allowed_ips(&live);
+        let owners = config.owners(&live);
         let peers = config.peers.iter();
         let called = peers
             .filter_map(|peer| Some((peer.public_key.value, peer.name.clone()?)))
@@ -342,8 +351,8 @@ impl Plan {
         if let Some(port) = desired::entrance(&config).filter(|_| !runs_commands) {
             desired::warn_of_shut_port(port);
         }
-        let rules = access::wanted(&config, &quick);
-        let reach = access::describe(&config, &journal.items, rules.as_ref());
+        let rules = access::rules(&config, &quick, &owners);
+        let reach = access::describe(&config, &owners, &journal.items, rules.as_ref());
         keep_learned_endpoints(&mut config, &live, journal.file.as_ref());
         let mut request = config.syncconf(&known, &live);
 
@@ -357,11 +366,10 @@ impl Plan {
         let mut wanted: Vec<Item> = switch.map(Item::KillSwitch).into_iter().collect();
         wanted.extend(rules);
         wanted.extend(desired::addresses(&quick));
-        let to_peers = allowed.iter().copied();
-        let (mtu, _) = desired::mtu(&quick, host.netlink(), endpoints.into_iter(), to_peers, fwmark)?;
+        let (mtu, _) = desired::mtu(&quick, host.netlink(), endpoints.into_iter(), owners.prefixes(), fwmark)?;
         wanted.push(mtu);
         wanted.push(Item::Up);
-        let routes = desired::routes(&quick, &journal, allowed.into_iter(), fwmark, host)?;
+        let routes = desired::routes(&quick, &journal, owners.prefixes(), fwmark, host)?;
         wanted.extend(routes.items);
         wanted.extend(desired::gateway(&quick, &journal, host.netlink())?);
         request.fwmark = routes.new_mark.or(request.fwmark).filter(|mark| *mark != live.fwmark);
@@ -378,6 +386,7 @@ impl Plan {
             reach,
             journal,
             live,
+            owners,
             request,
             around: None,
         })
@@ -422,15 +431,12 @@ impl Plan {
         steps
     }
 
-    /// Takes away routes, then changes peers, then adds routes: no packet goes into the tunnel that has no peer there. None comes out of it by a
-    /// new peer that has no access rules yet.
+    /// Takes away routes, then changes peers, then adds routes: no packet goes into the tunnel that has no peer there.
     fn apply(&self, announced: &mut Journal) -> Outcome {
         let interface = self.journal.interface();
         let mut host = Host::open(interface)?;
-        let is_early = |change: &Change| matches!(change, Change::Unmake(_) | Change::Make(Item::Access(_)));
-        let last_early = self.changes.iter().rposition(is_early);
-        let (early, late) = self.changes.split_at(last_early.map_or(0, |last| last + 1));
-        for change in early {
+        let [early, late] = access::around_peers(&self.changes, &Owners::from(&self.live), &self.owners);
+        for change in &early {
             announced.step(change, &mut host)?;
         }
         let tell = |what: &String| say(format_args!("{interface}: {} {what}", Action::Change.sign()));
@@ -441,7 +447,7 @@ impl Plan {
             peers.iter().for_each(tell);
             change(interface, &self.request)?;
         }
-        for change in late {
+        for change in &late {
             announced.step(change, &mut host)?;
         }
         announced.set_dns(self.dns.clone(), self.dns_required)?;

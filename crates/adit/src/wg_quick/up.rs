@@ -274,7 +274,9 @@ impl Up<'_> {
 
     /// Makes access rules, before there are peers.
     fn restrict(&mut self, config: &Config, host: &mut Host) -> Outcome {
-        match access::wanted(config, self.quick) {
+        // Nobody has anything yet.
+        let owners = config.owners(&DeviceStatus::default());
+        match access::rules(config, self.quick, &owners) {
             Some(rules) => {
                 let lock = self.lock()?;
                 self.make(&[rules], host, &lock)

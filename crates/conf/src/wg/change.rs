@@ -19,9 +19,9 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use super::Owners;
 use super::file::{Config, Peer};
 use super::value::Endpoint;
-use crate::prefix::Prefix;
 use crate::uapi::{DeviceStatus, PeerChange, SetRequest};
 
 pub use describe::describe;
@@ -95,9 +95,9 @@ impl Config {
         sync::request(self, addresses, live)
     }
 
-    /// Returns what has a peer after [`Config::syncconf`], each prefix once.
-    pub fn allowed_ips(&self, live: &DeviceStatus) -> Vec<Prefix> {
-        sync::allowed_ips(&self.peers, &sync::by_key(live)).owned().collect()
+    /// Returns which peer has which addresses after [`Config::syncconf`].
+    pub fn owners(&self, live: &DeviceStatus) -> Owners {
+        sync::allowed_ips(&self.peers, &sync::by_key(live)).owners()
     }
 }
 

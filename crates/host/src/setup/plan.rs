@@ -26,7 +26,7 @@ impl Change {
 ///
 /// What is in both is not touched. Items go in reverse order, and before others come: a new route may lead to where an old one did.
 /// Only IPv4 addresses come before others go: with its last one an interface loses its IPv4 routes. Where that cannot be helped, the
-/// routes come again. And access rules of peers: what is for new peers is there before these are.
+/// routes come again. And access rules of peers, which go last: there are no peers without them.
 /// The MTU comes before IPv6 addresses, which a link with a small one cannot have.
 /// One that another replaces does not go first: there is no moment without a firewall.
 ///
@@ -53,12 +53,13 @@ pub fn changes(present: &[Item], unsure: &[Item], wanted: &[Item]) -> Vec<Change
         .iter()
         .rev()
         .filter(|item| !stays(item) && !again.contains(item));
-    let gone: Vec<Change> = gone.cloned().map(Change::Unmake).collect();
+    let (rules, gone): (Vec<Item>, Vec<Item>) = gone.cloned().partition(|item| matches!(item, Item::Access(_)));
+    let [rules, gone] = [rules, gone].map(|items| items.into_iter().map(Change::Unmake));
     let again = again
         .into_iter()
         .flat_map(|item| [Change::Unmake(item.clone()), Change::Make(item)]);
     let [first, last] = [first, last].map(|items| items.into_iter().map(Change::Make));
-    first.chain(again).chain(gone).chain(last).collect()
+    first.chain(again).chain(gone).chain(last).chain(rules).collect()
 }
 
 /// Returns what is there after some steps.
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn access_rules_come_before_all_else_and_are_never_away() {
+    fn access_rules_come_before_all_else_and_go_after_it() {
         let [old, new] = ["10.0.0.1", "10.0.0.2"].map(|allowed| {
             let allowed = vec![allowed.parse().unwrap()];
             let sources = Vec::new();
@@ -182,7 +183,11 @@ mod tests {
         let wanted = [new.clone(), b];
         assert_eq!(changes(&[old.clone(), a.clone()], &[], &wanted), steps);
         assert_eq!(changes(&[new.clone(), a], std::slice::from_ref(&new), &wanted), steps);
-        assert_eq!(changes(std::slice::from_ref(&old), &[], &[]), [Change::Unmake(old)]);
+        let [a, b] = [1, 2].map(route);
+        assert_eq!(
+            changes(&[a.clone(), old.clone()], &[], std::slice::from_ref(&b)),
+            [Change::Unmake(a), Change::Make(b), Change::Unmake(old)]
+        );
     }
 
     #[test]

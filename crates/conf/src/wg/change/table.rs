@@ -7,6 +7,7 @@ use proto::PublicKey;
 use crate::prefix::Prefix;
 use crate::problem::At;
 use crate::uapi::AllowedIpChange;
+use crate::wg::Owners;
 
 #[derive(Default)]
 pub(in crate::wg) struct Table {
@@ -58,9 +59,12 @@ impl Table {
         self.owners.get(&prefix).map(|(owner, _)| *owner)
     }
 
-    /// Returns what some peer has.
-    pub(super) fn owned(&self) -> impl Iterator<Item = Prefix> {
-        self.owners.keys().copied()
+    /// Returns who has what.
+    pub(super) fn owners(&self) -> Owners {
+        self.owners
+            .iter()
+            .map(|(prefix, (owner, _))| (*prefix, *owner))
+            .collect()
     }
 
     /// Returns what a peer has, in the order in which it was given.
