@@ -47,6 +47,9 @@ pub enum ParseDestinationError {
     /// What follows the colon is no port, and no range.
     #[error("expected a port from 1 to 65535 after the colon, or two with - between")]
     Ports,
+    /// Something is allowed, and nothing.
+    #[error("none stands alone: leave it out, or all else")]
+    NotAlone,
     /// What follows the ports is no protocol.
     #[error("expected /tcp or /udp after the port")]
     Protocol,
@@ -84,12 +87,18 @@ impl FromStr for Destination {
     }
 }
 
-/// Reads an element of a list of destinations: `none` is no destination.
-pub(crate) fn destination(text: &str) -> Result<Option<Destination>, ParseDestinationError> {
-    match text.eq_ignore_ascii_case("none") {
-        true => Ok(None),
-        false => text.parse().map(Some),
+/// Reads an element of a list of destinations, and puts it into the list: `none` is no destination, and stands alone.
+pub(crate) fn read_into(allow: &mut Option<Vec<Destination>>, text: &str) -> Result<(), ParseDestinationError> {
+    let destination = match text.eq_ignore_ascii_case("none") {
+        true => None,
+        false => Some(text.parse()?),
+    };
+    match (allow.as_deref(), &destination) {
+        (None, _) | (Some([_, ..]), Some(_)) => {}
+        _ => return Err(ParseDestinationError::NotAlone),
     }
+    allow.get_or_insert_default().extend(destination);
+    Ok(())
 }
 
 /// Parts the network from the service after it.

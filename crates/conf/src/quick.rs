@@ -218,11 +218,9 @@ impl Quick {
         if value.is_empty() {
             return Err(wrong(at, KEY, &"expected destinations, or none"));
         }
-        let allow = self.default_allow.get_or_insert_default();
         for (at, text) in elements(at, value) {
-            match access::destination(text) {
-                Ok(destination) => allow.extend(destination),
-                Err(error) => problems.push(wrong(at, KEY, &error)),
+            if let Err(error) = access::read_into(&mut self.default_allow, text) {
+                problems.push(wrong(at, KEY, &error));
             }
         }
         Ok(())
@@ -413,6 +411,10 @@ mod tests {
             (
                 "DefaultAllow = 10.0.0.1:80/x",
                 "2:16 DefaultAllow: expected /tcp or /udp after the port",
+            ),
+            (
+                "DefaultAllow = any, none",
+                "2:21 DefaultAllow: none stands alone: leave it out, or all else",
             ),
         ] {
             assert_eq!(read(text).1, [problem]);

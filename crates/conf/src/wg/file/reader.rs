@@ -236,11 +236,9 @@ fn peer(draft: &mut Draft, key: PeerKey, entry: &Entry<'_>, problems: &mut Vec<P
             draft.allowed_ips.named |= key == PeerKey::AllowedIps;
         }
         PeerKey::Allow => {
-            let allow = draft.allow.get_or_insert_default();
             for element in entry.value.elements() {
-                match access::destination(&element.text()) {
-                    Ok(destination) => allow.extend(destination),
-                    Err(error) => problems.push(entry.wrong_at(element.at, error)),
+                if let Err(error) = access::read_into(&mut draft.allow, &element.text()) {
+                    problems.push(entry.wrong_at(element.at, error));
                 }
             }
         }

@@ -133,6 +133,8 @@ fn what_a_peer_may_reach_is_for_wg_quick() {
     for (line, problem) in [
         ("Allow = 10.0.0.5:443, db.example.com", "3:23 wrong-value"),
         ("Allow =", "3:8 no-value"),
+        ("Allow = none, 10.0.0.5", "3:15 wrong-value"),
+        ("Allow = any\nAllow = NONE", "4:9 wrong-value"),
     ] {
         let problems = read(line).problems;
         let problems: Vec<_> = problems.iter().map(|p| format!("{} {}", p.at, p.code)).collect();
