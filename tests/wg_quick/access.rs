@@ -1,15 +1,15 @@
 //! `Allow` and `DefaultAllow`: what a client reaches of a server and of a host behind that.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use e2e::{Side, needs};
 
-use super::KEY;
-use super::files::{A, B, filled};
+use super::files::{A, B};
 use super::firewall::Internet;
 use super::world::{Tool, World};
+use super::{KEY, filled};
 
 const A_WHILE: Duration = Duration::from_millis(500);
 const V4: &str = "203.0.113.9";
@@ -172,6 +172,28 @@ fn access_rules_come_and_go_with_the_file() {
     assert_ne!(rules(), "");
     net.server.ok(Tool::Ours, "down wg0");
     assert_eq!(rules(), "");
+}
+
+/// Where root has no rights over the whole machine.
+const CONTAINER: &str = "unshare --user --map-root-user --net --mount --pid --fork --mount-proc";
+
+#[test]
+fn in_a_container_there_are_as_many_rules_as_the_machine_has_room_for() {
+    let Some(world) = World::new() else { return };
+    let limit: u32 = world.sh("cat /proc/sys/net/core/wmem_max").parse().unwrap();
+    let up = |destinations: u32| {
+        let list = (0..destinations).map(|n| Ipv4Addr::from(n).to_string());
+        let list = list.collect::<Vec<_>>().join(", ");
+        world.write(&filled(&format!(
+            "[Peer]\nPublicKey = {A}\nAllowedIPs = 10.9.0.3/32\nAllow = {list}"
+        )));
+        world.under(CONTAINER, "up wg0").status.success()
+    };
+    // A rule has 200 bytes, and there is room for 213 kB without a word.
+    assert!(up(1500), "{}", world.errors());
+    assert!(!up(limit / 50));
+    let errors = world.errors();
+    assert!(errors.contains("net.core.wmem_max leaves no room for "), "{errors}");
 }
 
 /// Each step of a command takes a while, so that what is between two of them is to be seen.

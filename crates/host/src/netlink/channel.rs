@@ -86,7 +86,7 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
             datagram.resize(start + request.buffer_len(), 0);
             request.serialize(&mut datagram[start..]);
         }
-        self.send(&datagram).map_err(|error| Error::new(action, error))?;
+        self.send(&datagram, action)?;
         let mut answers = Answers::new(first, self.sequence, action, keep);
         loop {
             let (datagram, _) = self
@@ -102,16 +102,22 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
         }
     }
 
-    /// Sends a datagram; for a large one there is room if the kernel is asked for it.
-    fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        match self.socket.send(datagram, 0) {
-            Err(error) if error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
-                sockopt::set_socket_send_buffer_size_force(&self.socket, datagram.len())?;
-                self.socket.send(datagram, 0)
-            }
-            sent => sent,
+    /// Sends a datagram. For a large one there is room if the kernel is asked for it, up to a limit without rights over the whole machine.
+    fn send(&self, datagram: &[u8], action: &str) -> Result<(), Error> {
+        let is_too_large = |error: &io::Error| error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error());
+        let mut sent = self.socket.send(datagram, 0);
+        if sent.as_ref().is_err_and(is_too_large) {
+            let room = datagram.len();
+            let forced = sockopt::set_socket_send_buffer_size_force(&self.socket, room);
+            // If it is not enough, that is told.
+            let _ = forced.or_else(|_| sockopt::set_socket_send_buffer_size(&self.socket, room));
+            sent = self.socket.send(datagram, 0);
         }
-        .map(drop)
+        let Err(error) = sent else { return Ok(()) };
+        let why = format!("net.core.wmem_max leaves no room for {} bytes", datagram.len());
+        let is_too_large = is_too_large(&error);
+        let error = Error::new(action, error);
+        Err(if is_too_large { error.because(&why) } else { error })
     }
 
     /// Sends a dump request and returns what `keep` makes of every object. A dump during which they changed is begun anew.

@@ -64,7 +64,8 @@ pub fn table_name(interface: &str) -> Result<TableName, Error> {
 pub fn table(family: Family, interface: &str, groups: &[Group]) -> Result<Table, Error> {
     let name = InterfaceName::new(interface)?;
     let numbered = || (1..).zip(groups);
-    let restricted = numbered().filter(|(_, group)| !group.is_free());
+    let is_here = |group: &Group| group.sources.iter().any(|source| is_of(family, *source));
+    let restricted = numbered().filter(|(_, group)| !group.is_free() && is_here(group));
     let mut chains: Vec<Chain> = restricted
         .map(|(number, group)| Chain {
             name: chain_of(number),
