@@ -253,6 +253,31 @@ fn check_without_ipv6(peers: &Peers<'_>) -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn access_rules_hold_in_a_vrf() {
+    beside_an_engine(&["nft"], "", check_vrf);
+}
+
+/// There packets come by the VRF instead of the interface once they have been routed.
+fn check_vrf(peers: &Peers<'_>) -> Result<()> {
+    let guest = peers.guest;
+    let called = || command::until(Duration::from_secs(20), || peers.side.sh("ping -c 1 -W 1 10.9.0.2"));
+    peers.file("Table = off\\nDefaultAllow = any")?;
+    guest.sh(
+        "adit up wg0; ip link add red type vrf table 7; ip link set red up; ip link set wg0 master red; ip -4 route add 10.9.0.0/24 dev wg0 table 7; \
+         ping -I red -c 1 -W 9 10.9.0.1",
+    )?;
+    called()?;
+    peers.file("Table = off\\nDefaultAllow = none")?;
+    guest.sh("adit reload wg0")?;
+    match peers.side.sh("ping -c 3 -W 1 10.9.0.2") {
+        Ok(said) => Err(format!("it is let in: {said}{}", guest.sh("nft list ruleset")?)),
+        Err(_) => Ok(()),
+    }?;
+    // It may answer.
+    guest.sh("ping -I red -c 1 -W 9 10.9.0.1").map(drop)
+}
+
 fn needs_its_port(guest: &Guest) -> Result<()> {
     guest.sh("ip link add wg1 type wireguard; wg set wg1 listen-port 777; ip link set wg1 up")?;
     let said = guest.sh("! adit up wg0 2>&1")?;

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::{Result, command, needs};
 
 /// The modules that a guest loads which is to need no others, each with all that it depends on.
-pub const MODULES: [&str; 10] = [
+pub const MODULES: [&str; 11] = [
     "virtio_net",
     "wireguard",
     "tun",
@@ -20,6 +20,7 @@ pub const MODULES: [&str; 10] = [
     "nft_masq",
     "nft_reject_ipv4",
     "nft_reject_ipv6",
+    "vrf",
 ];
 
 /// The modules by which a system on a disk finds the others.

@@ -2,6 +2,8 @@
 //!
 //! Answers to connections from elsewhere pass, and errors of connections by ICMP. All else is looked at packet by packet, not only where a
 //! connection begins: what is not allowed any more ends. The sender is told by ICMP; what comes from addresses of no peer is dropped.
+//!
+//! That is before the packet is routed, and after others have translated where it goes (`dstnat`): in a VRF it has another interface later.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -93,13 +95,11 @@ pub fn table(family: Family, interface: &str, groups: &[Group]) -> Result<Table,
         base: None,
         rules,
     });
-    let comes = || vec![name.rule(Source::InputName, Expression::Jump(PEERS.into()))];
-    let at = |name: &'static str, hook| Chain {
-        name: name.into(),
-        base: Some(Base::filter(hook, PRIORITY)),
-        rules: comes(),
-    };
-    chains.extend([at("input", Hook::Input), at("forward", Hook::Forward)]);
+    chains.push(Chain {
+        name: "prerouting".into(),
+        base: Some(Base::filter(Hook::Prerouting, PRIORITY)),
+        rules: vec![name.rule(Source::InputName, Expression::Jump(PEERS.into()))],
+    });
     let map = |(len, verdicts)| VerdictMap {
         name: map_of(len),
         verdicts,

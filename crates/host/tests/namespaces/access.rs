@@ -30,8 +30,7 @@ table ip adit-access-wg0 {
     ip saddr & 255.255.0.0 vmap @sources-16
     counter drop
   }
-  chain input { type filter hook input priority 0; iifname wg0 jump peers; }
-  chain forward { type filter hook forward priority 0; iifname wg0 jump peers; }
+  chain prerouting { type filter hook prerouting priority 0; iifname wg0 jump peers; }
 }
 table ip6 adit-access-wg0 {
   map sources-0 { type ipv6_addr : verdict; elements = { :: : goto allow-3 } }
@@ -52,8 +51,7 @@ table ip6 adit-access-wg0 {
     ip6 saddr & :: vmap @sources-0
     counter drop
   }
-  chain input { type filter hook input priority 0; iifname wg0 jump peers; }
-  chain forward { type filter hook forward priority 0; iifname wg0 jump peers; }
+  chain prerouting { type filter hook prerouting priority 0; iifname wg0 jump peers; }
 }
 ";
 
