@@ -174,6 +174,28 @@ fn access_rules_come_and_go_with_the_file() {
     assert_eq!(rules(), "");
 }
 
+#[test]
+fn rules_stay_with_an_interface_that_cannot_be_deleted() {
+    if !needs::available(&["strace"]) {
+        return;
+    }
+    let Some(world) = World::new() else { return };
+    let rules = || world.sh("nft list tables | grep -c adit-access || true");
+    world.write(&filled(&format!(
+        "[Peer]\nPublicKey = {A}\nAllowedIPs = 10.9.0.3/32\nAllow = none"
+    )));
+    world.ok(Tool::Ours, "up wg0");
+    world.traced("-o /run/wireguard/calls -e trace=sendto", "down wg0");
+    assert_eq!(rules(), "0");
+    let number = world.sh("grep -n RTM_DELLINK /run/wireguard/calls | cut -d: -f1");
+    world.ok(Tool::Ours, "up wg0");
+    let refused = format!("-o /dev/null -e trace=sendto -e inject=sendto:error=EPERM:when={number}");
+    assert!(!world.traced(&refused, "down wg0").status.success());
+    assert_eq!(rules(), "2");
+    world.ok(Tool::Ours, "down wg0");
+    assert_eq!(rules(), "0");
+}
+
 /// Where root has no rights over the whole machine.
 const CONTAINER: &str = "unshare --user --map-root-user --net --mount --pid --fork --mount-proc";
 

@@ -107,7 +107,9 @@ pub(super) fn undo(journal: &mut Journal, held: Option<Exceptions>, _lock: &Lock
             }
         }
     }
-    note(delete_link(interface).map_err(Failure::from));
+    let deleted = delete_link(interface);
+    let is_gone = deleted.is_ok();
+    note(deleted.map_err(Failure::from));
     if journal.may_have_iptables() {
         journal.iptables = Some(iptables::are_left_by_removal(interface));
     }
@@ -115,7 +117,7 @@ pub(super) fn undo(journal: &mut Journal, held: Option<Exceptions>, _lock: &Lock
         dns.unset(false, others.iter().filter_map(|other| other.dns.as_ref()));
     }
     let rules = journal.items.iter().rfind(|item| matches!(item, Item::Access(_)));
-    if let Some(rules) = rules {
+    if let Some(rules) = rules.filter(|_| is_gone) {
         note(journal.unmake(rules, &others, &mut host));
     }
     if let (None, Some(exceptions)) = (held, journal.kill_switch()) {
