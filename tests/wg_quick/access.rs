@@ -99,6 +99,12 @@ fn a_peer_reaches_what_it_may_and_is_told_of_the_rest() {
     // It answers others, whatever it may reach.
     net.host.sh("ip route add 10.9.0.0/24 via 203.0.113.1").unwrap();
     net.host.sh("ping -c 1 -W 5 10.9.0.2").unwrap();
+    let caller = listen(&net.host, || UdpSocket::bind("0.0.0.0:0"));
+    caller.set_read_timeout(Some(A_WHILE)).unwrap();
+    caller.connect("10.9.0.2:9").unwrap();
+    caller.send(b"x").unwrap();
+    let answer = caller.recv(&mut [0]).map_err(|error| error.kind());
+    assert_eq!(answer, Err(ErrorKind::ConnectionRefused));
 
     let near = net.connects(V4, 443).unwrap();
     let far = std::iter::repeat_with(|| https.accept().unwrap().0);

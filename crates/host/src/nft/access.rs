@@ -19,8 +19,10 @@ use crate::netlink::Error;
 
 /// `filter`
 const PRIORITY: i32 = 0;
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
 /// Where the destination port is in the header of TCP and UDP.
 const DESTINATION_PORT: Source = Source::Transport { offset: 2, len: 2 };
 
@@ -87,7 +89,7 @@ pub fn table(family: Family, interface: &str, groups: &[Group]) -> Result<Table,
             verdicts.insert(Expression::bytes(source.address()), verdict);
         }
     }
-    let mut rules = vec![answers(), related()];
+    let mut rules = vec![answers(), errors(family)];
     rules.extend(by_len.keys().rev().map(|len| look_up(family, *len)));
     rules.push(vec![Expression::Count, Expression::Drop]);
     chains.push(Chain {
@@ -133,9 +135,15 @@ fn answers() -> Vec<Expression> {
     ]
 }
 
-/// `ct state related accept`
-fn related() -> Vec<Expression> {
+/// `meta l4proto icmp ct state related accept`: not what a helper of connection tracking expects, of which only the first packet is related.
+fn errors(family: Family) -> Vec<Expression> {
+    let protocol = match family {
+        Family::V4 => ICMP,
+        Family::V6 => ICMPV6,
+    };
     vec![
+        Expression::Load(Source::Protocol),
+        Expression::Equals(vec![protocol]),
         Expression::Load(Source::ConnectionState),
         Expression::Mask(RELATED.to_ne_bytes().to_vec()),
         Expression::Differs(vec![0; 4]),

@@ -24,7 +24,7 @@ table ip adit-access-wg0 {
   }
   chain peers {
     ct direction reply accept
-    ct state related accept
+    meta l4proto icmp ct state related accept
     ip saddr vmap @sources-32
     ip saddr & 255.255.255.254 vmap @sources-31
     ip saddr & 255.255.0.0 vmap @sources-16
@@ -46,7 +46,7 @@ table ip6 adit-access-wg0 {
   }
   chain peers {
     ct direction reply accept
-    ct state related accept
+    meta l4proto ipv6-icmp ct state related accept
     ip6 saddr vmap @sources-128
     ip6 saddr & :: vmap @sources-0
     counter drop
