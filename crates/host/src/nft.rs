@@ -122,8 +122,6 @@ pub enum Policy {
 pub enum Hook {
     /// It has come in and is not yet routed.
     Prerouting,
-    /// It is for this host.
-    Input,
     /// It came from elsewhere and goes elsewhere.
     Forward,
     /// This host made it.

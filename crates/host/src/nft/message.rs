@@ -322,7 +322,6 @@ fn element(value: &[u8], verdict: &Verdict) -> DefaultNla {
 fn base(base: Base) -> [DefaultNla; 3] {
     let hook = match base.hook {
         Hook::Prerouting => NF_INET_PRE_ROUTING,
-        Hook::Input => NF_INET_LOCAL_IN,
         Hook::Forward => NF_INET_FORWARD,
         Hook::Output => NF_INET_LOCAL_OUT,
         Hook::Postrouting => NF_INET_POST_ROUTING,
