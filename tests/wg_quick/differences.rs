@@ -31,6 +31,8 @@ fn either_tool_syncs_peers_and_reload_makes_their_routes() {
     let client = &net.client;
     net.serve("Gateway = true");
     net.server.ok(Tool::Ours, "up wg0");
+    // The kernel looks for others with the same address a while.
+    client.becomes("", |client| client.sh("ip address show tentative"));
     let before = client.state();
     let around =
         || client.sh("for v in 4 6; do ip -$v rule; ip -$v route show table all; done; nft list ruleset; ip addr");
