@@ -12,6 +12,7 @@ use conf::access::{Destination, Protocol, Service};
 use conf::prefix::Prefix;
 use serde::{Deserialize, Serialize};
 
+use super::expression::{ICMP, ICMPV6, TCP, UDP};
 use super::name::InterfaceName;
 use super::{Base, Chain, Expression, Hook, Source, Table, TableName, Verdict, VerdictMap};
 use crate::Family;
@@ -19,10 +20,6 @@ use crate::netlink::Error;
 
 /// `filter`
 const PRIORITY: i32 = 0;
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
 /// Where the destination port is in the header of TCP and UDP.
 const DESTINATION_PORT: Source = Source::Transport { offset: 2, len: 2 };
 
@@ -141,14 +138,14 @@ fn errors(family: Family) -> Vec<Expression> {
         Family::V4 => ICMP,
         Family::V6 => ICMPV6,
     };
-    vec![
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![protocol]),
+    let mut rule = Expression::is_of(protocol);
+    rule.extend([
         Expression::Load(Source::ConnectionState),
         Expression::Mask(RELATED.to_ne_bytes().to_vec()),
         Expression::Differs(vec![0; 4]),
         Expression::Accept,
-    ]
+    ]);
+    rule
 }
 
 /// `ip saddr & MASK vmap @sources-LEN`
@@ -196,11 +193,8 @@ fn protocols(service: &Service) -> impl Iterator<Item = u8> + use<> {
 
 fn is_for(protocol: u8, service: &Service) -> Vec<Expression> {
     let [first, last] = [service.ports.start(), service.ports.end()].map(|port| port.to_be_bytes().to_vec());
-    let mut steps = vec![
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![protocol]),
-        Expression::Load(DESTINATION_PORT),
-    ];
+    let mut steps = Expression::is_of(protocol);
+    steps.push(Expression::Load(DESTINATION_PORT));
     if first == last {
         steps.push(Expression::Equals(first));
     } else {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use netlink_packet_core::{DecodeError, DefaultNla, NLA_F_NESTED, Nla as _, NlasIterator, Parseable as _};
+use netlink_packet_core::{DecodeError, DefaultNla, Nla as _, NlasIterator, Parseable as _};
 
 use super::message::{
-    Message, NFTA_CHAIN_NAME, NFTA_RULE_CHAIN, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, read_text,
+    Message, NFTA_CHAIN_NAME, NFTA_RULE_CHAIN, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, bytes, kind, read_text,
+    value,
 };
 use super::{Chain, Nftables, Table, foreign};
 use crate::netlink::Error;
@@ -72,16 +73,12 @@ fn are_in(sent: impl IntoIterator<Item = Message>, listed: &[Message]) -> bool {
 
 /// Returns the attributes of the elements in messages, each by the value that it is for.
 fn elements(messages: &[Message]) -> BTreeMap<Option<Vec<u8>>, Vec<DefaultNla>> {
-    let find = |attributes: &[DefaultNla], wanted| {
-        let found = attributes.iter().find(|attribute| kind(attribute) == wanted);
-        found.map(bytes)
-    };
     let lists = messages
         .iter()
-        .filter_map(|message| find(&message.attributes, NFTA_SET_ELEM_LIST_ELEMENTS));
+        .filter_map(|message| value(&message.attributes, NFTA_SET_ELEM_LIST_ELEMENTS));
     let all = lists.flat_map(|list| within(&list).unwrap_or_default());
     all.map(|element| within(&bytes(&element)).unwrap_or_default())
-        .map(|attributes| (find(&attributes, NFTA_SET_ELEM_KEY), attributes))
+        .map(|attributes| (value(&attributes, NFTA_SET_ELEM_KEY), attributes))
         .collect()
 }
 
@@ -105,21 +102,9 @@ fn is_same(sent: &DefaultNla, listed: &DefaultNla) -> bool {
     matches!((ours, theirs), (Ok(ours), Ok(theirs)) if is_in(&ours, &theirs))
 }
 
-/// Returns what an attribute holds.
-fn bytes(attribute: &DefaultNla) -> Vec<u8> {
-    let mut bytes = vec![0; attribute.value_len()];
-    attribute.emit_value(&mut bytes);
-    bytes
-}
-
 /// Returns the attributes in one, each with the mark of those that have others in them.
 fn within(value: &[u8]) -> Result<Vec<DefaultNla>, DecodeError> {
     NlasIterator::new(value)
         .map(|attribute| DefaultNla::parse(&attribute?))
         .collect()
-}
-
-/// The kernel does not mark what it lists.
-fn kind(attribute: &DefaultNla) -> u16 {
-    attribute.kind() & !NLA_F_NESTED
 }

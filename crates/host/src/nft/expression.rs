@@ -29,7 +29,7 @@ pub(super) const NFT_META_L4PROTO: u32 = 16;
 pub(super) const NFTA_CT_DREG: u16 = 1;
 pub(super) const NFTA_CT_KEY: u16 = 2;
 pub(super) const NFTA_CT_SREG: u16 = 4;
-const NFT_CT_STATE: u32 = 0;
+pub(super) const NFT_CT_STATE: u32 = 0;
 const NFT_CT_DIRECTION: u32 = 1;
 const NFT_CT_MARK: u32 = 3;
 
@@ -80,9 +80,9 @@ pub(super) const NFT_CMP_NEQ: u32 = 1;
 const NFT_CMP_LTE: u32 = 3;
 const NFT_CMP_GTE: u32 = 5;
 
-const NFTA_LOOKUP_SET: u16 = 1;
-const NFTA_LOOKUP_SREG: u16 = 2;
-const NFTA_LOOKUP_DREG: u16 = 3;
+pub(super) const NFTA_LOOKUP_SET: u16 = 1;
+pub(super) const NFTA_LOOKUP_SREG: u16 = 2;
+pub(super) const NFTA_LOOKUP_DREG: u16 = 3;
 
 const NFTA_REJECT_TYPE: u16 = 1;
 const NFTA_REJECT_ICMP_CODE: u16 = 2;
@@ -100,6 +100,12 @@ pub(super) const NFTA_VERDICT_CHAIN: u16 = 2;
 pub(super) const NFT_JUMP: u32 = 0xffff_fffd;
 /// -4
 pub(super) const NFT_GOTO: u32 = 0xffff_fffc;
+
+/// Protocols above IP.
+pub(super) const ICMP: u8 = 1;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+pub(super) const ICMPV6: u8 = 58;
 
 /// A step of a rule. The steps are taken in order, until a comparison does not hold.
 ///
@@ -186,10 +192,14 @@ pub enum Mark {
 }
 
 impl Expression {
+    /// `meta l4proto PROTOCOL`: goes on if the packet is of this protocol.
+    pub(super) fn is_of(protocol: u8) -> Vec<Self> {
+        vec![Self::Load(Source::Protocol), Self::Equals(vec![protocol])]
+    }
+
     /// `ip saddr NETWORK`: goes on if the packet comes from these addresses.
     pub(super) fn comes_from(network: IpAddr, prefix_len: u8) -> Vec<Self> {
-        let offset = if network.is_ipv4() { 12 } else { 8 };
-        Self::is_in(offset, network, prefix_len)
+        Self::is_in(source_address(Family::of(network)).0, network, prefix_len)
     }
 
     /// `ip daddr NETWORK`: goes on if the packet goes to these addresses.
@@ -200,10 +210,7 @@ impl Expression {
 
     /// Loads the network of this length that the packet comes from: its address, the bits beyond cleared.
     pub(super) fn source_network(family: Family, prefix_len: u8) -> Vec<Self> {
-        let (offset, len) = match family {
-            Family::V4 => (12, 4),
-            Family::V6 => (8, 16),
-        };
+        let (offset, len) = source_address(family);
         let mut steps = vec![Self::Load(Source::Header { offset, len })];
         steps.extend((u32::from(prefix_len) < 8 * len).then(|| Self::Mask(mask(prefix_len, len))));
         steps
@@ -256,6 +263,14 @@ impl Expression {
             NFTA_LIST_ELEM,
             &[string(NFTA_EXPR_NAME, name), nested(NFTA_EXPR_DATA, &data)],
         )
+    }
+}
+
+/// Returns where the source address begins in the header of IP, and how many bytes it has.
+const fn source_address(family: Family) -> (u32, u32) {
+    match family {
+        Family::V4 => (12, 4),
+        Family::V6 => (8, 16),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::net::Ipv6Addr;
 
+use super::expression::TCP;
 use super::name::InterfaceName;
 use super::{Base, Chain, Expression, Hook, Kind, Policy, Source, Table, TableName};
 use crate::Family;
@@ -16,7 +17,6 @@ const MANGLE_PRIORITY: i32 = -150;
 /// `srcnat`
 const SOURCE_NAT_PRIORITY: i32 = 100;
 
-const TCP: u8 = 6;
 const SYN: u8 = 2;
 const SYN_RST: u8 = 6;
 
@@ -83,18 +83,17 @@ pub fn table(family: Family, interface: &str, closed: &[String]) -> Result<Table
 
 /// `iifname NAME tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu`, or `oifname`
 fn clamp(source: Source, interface: &InterfaceName<'_>) -> Vec<Expression> {
-    vec![
-        Expression::Load(source),
-        Expression::Equals(interface.bytes()),
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![TCP]),
+    let mut rule = vec![Expression::Load(source), Expression::Equals(interface.bytes())];
+    rule.extend(Expression::is_of(TCP));
+    rule.extend([
         Expression::Load(Source::Transport { offset: 13, len: 1 }),
         Expression::Mask(vec![SYN_RST]),
         Expression::Equals(vec![SYN]),
         Expression::Load(Source::LargestSegment),
         Expression::NetworkOrder,
         Expression::LowerLargestSegment,
-    ]
+    ]);
+    rule
 }
 
 /// `iifname NAME oifname != NAME masquerade`, of IPv6 with `ip6 saddr fc00::/7`

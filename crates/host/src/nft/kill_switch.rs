@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use super::expression::{ICMPV6, TCP, UDP};
 use super::name::InterfaceName;
 use super::{Base, Chain, Expression, Hook, Kind, Mark, Policy, Source, Table, TableName};
 use crate::Family;
@@ -18,9 +19,6 @@ use crate::netlink::Error;
 pub(super) const PURPOSE: &str = "adit-kill-switch";
 /// `filter`
 const PRIORITY: i32 = 0;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMPV6: u8 = 58;
 const DNS: u16 = 53;
 
 /// Listener queries, reports and dones, solicitations and advertisements of routers and neighbours, reports of version 2 (RFC 2710,
@@ -141,13 +139,13 @@ const fn chain(name: &'static str, hook: Hook, rules: Vec<Vec<Expression>>) -> C
 
 /// `meta l4proto udp meta mark MARK accept`
 fn is_encrypted(fwmark: u32) -> Vec<Expression> {
-    vec![
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![UDP]),
+    let mut rule = Expression::is_of(UDP);
+    rule.extend([
         Expression::Load(Source::Mark(Mark::Packet)),
         Expression::Equals(fwmark.to_ne_bytes().to_vec()),
         Expression::Accept,
-    ]
+    ]);
+    rule
 }
 
 /// What a port or a type begins at, in the header of TCP, UDP or ICMP.
@@ -157,7 +155,7 @@ const ICMP_TYPE: u32 = 0;
 
 /// `udp sport 68 udp dport 67 accept` and the like: what of the header must be what, by where it begins.
 fn accepts(protocol: u8, fields: &[(u32, &[u8])]) -> Vec<Expression> {
-    let mut rule = vec![Expression::Load(Source::Protocol), Expression::Equals(vec![protocol])];
+    let mut rule = Expression::is_of(protocol);
     for (offset, value) in fields {
         let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
         rule.push(Expression::Load(Source::Transport { offset: *offset, len }));

@@ -58,7 +58,7 @@ pub(super) const NFTA_RULE_EXPRESSIONS: u16 = 4;
 
 const NFTA_SET_TABLE: u16 = 1;
 const NFTA_SET_NAME: u16 = 2;
-const NFTA_SET_FLAGS: u16 = 3;
+pub(super) const NFTA_SET_FLAGS: u16 = 3;
 const NFTA_SET_KEY_TYPE: u16 = 4;
 const NFTA_SET_KEY_LEN: u16 = 5;
 const NFTA_SET_DATA_TYPE: u16 = 6;
@@ -276,12 +276,21 @@ pub(super) fn read_attributes(bytes: &[u8]) -> Result<Vec<DefaultNla>, DecodeErr
         .collect()
 }
 
-/// Returns what an attribute holds, if it is there.
-pub(super) fn value(attributes: &[DefaultNla], kind: u16) -> Option<Vec<u8>> {
-    let attribute = attributes.iter().find(|attribute| attribute.kind() == kind)?;
-    let mut value = vec![0; attribute.value_len()];
-    attribute.emit_value(&mut value);
-    Some(value)
+/// Returns the kind of an attribute, without the mark of those that have others in them: the kernel does not set it on what it lists.
+pub(super) fn kind(attribute: &DefaultNla) -> u16 {
+    attribute.kind() & !NLA_F_NESTED
+}
+
+/// Returns what an attribute holds.
+pub(super) fn bytes(attribute: &DefaultNla) -> Vec<u8> {
+    let mut bytes = vec![0; attribute.value_len()];
+    attribute.emit_value(&mut bytes);
+    bytes
+}
+
+/// Returns what the attribute of a kind holds, if it is there.
+pub(super) fn value(attributes: &[DefaultNla], wanted: u16) -> Option<Vec<u8>> {
+    attributes.iter().find(|attribute| kind(attribute) == wanted).map(bytes)
 }
 
 /// Returns the text of an attribute, if it is there.

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 
+use super::expression::UDP;
 use super::name::InterfaceName;
 use super::{Base, Chain, Expression, Hook, Mark, Source, Table, TableName};
 use crate::Family;
@@ -16,7 +17,6 @@ const RAW_PRIORITY: i32 = -300;
 /// `mangle`: before routes are looked up.
 const MANGLE_PRIORITY: i32 = -150;
 
-const UDP: u8 = 17;
 /// `RTN_LOCAL`: an address of this host.
 const LOCAL: u32 = 2;
 
@@ -79,22 +79,22 @@ fn drop_intruders(interface: &InterfaceName, address: IpAddr) -> Vec<Expression>
 
 /// `meta l4proto udp meta mark set ct mark`
 fn restore_mark() -> Vec<Expression> {
-    vec![
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![UDP]),
+    let mut rule = Expression::is_of(UDP);
+    rule.extend([
         Expression::Load(Source::Mark(Mark::Connection)),
         Expression::Store(Mark::Packet),
-    ]
+    ]);
+    rule
 }
 
 /// `meta l4proto udp meta mark MARK ct mark set mark`
 fn save_mark(fwmark: u32) -> Vec<Expression> {
-    vec![
-        Expression::Load(Source::Protocol),
-        Expression::Equals(vec![UDP]),
+    let mut rule = Expression::is_of(UDP);
+    rule.extend([
         Expression::Load(Source::Mark(Mark::Packet)),
         Expression::Equals(fwmark.to_ne_bytes().to_vec()),
         Expression::Load(Source::Mark(Mark::Packet)),
         Expression::Store(Mark::Connection),
-    ]
+    ]);
+    rule
 }

@@ -12,9 +12,10 @@ use std::rc::Rc;
 use netlink_packet_core::DefaultNla;
 
 use super::expression::{
-    NFT_JUMP, NFT_REG_VERDICT, NFTA_BITWISE_DREG, NFTA_BITWISE_MASK, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR,
+    NFT_GOTO, NFT_JUMP, NFT_REG_VERDICT, NFTA_BITWISE_DREG, NFTA_BITWISE_MASK, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR,
     NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME,
-    NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
+    NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LOOKUP_DREG, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_VERDICT_CHAIN,
+    NFTA_VERDICT_CODE,
 };
 use super::message::{
     Message, NF_ACCEPT, NF_DROP, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, read_list, read_nested, read_number,
@@ -29,9 +30,6 @@ const NFTA_RANGE_OP: u16 = 2;
 const NFTA_RANGE_FROM_DATA: u16 = 3;
 const NFTA_RANGE_TO_DATA: u16 = 4;
 
-const NFTA_LOOKUP_SET: u16 = 1;
-const NFTA_LOOKUP_SREG: u16 = 2;
-const NFTA_LOOKUP_DREG: u16 = 3;
 const NFTA_LOOKUP_FLAGS: u16 = 5;
 const NFT_LOOKUP_F_INV: u32 = 1;
 
@@ -40,10 +38,9 @@ const NFT_BITWISE_BOOL: u32 = 0;
 
 const NFTA_TARGET_NAME: u16 = 1;
 
-/// Verdicts, negative numbers: -1, -2, -4 and -5.
+/// Verdicts, negative numbers: -1, -2 and -5.
 const NFT_CONTINUE: u32 = 0xffff_ffff;
 const NFT_BREAK: u32 = 0xffff_fffe;
-const NFT_GOTO: u32 = 0xffff_fffc;
 const NFT_RETURN: u32 = 0xffff_fffb;
 
 /// Whether something is the case; `None` where that is not known.

@@ -7,23 +7,21 @@ use netlink_packet_core::DefaultNla;
 use super::Truth;
 use crate::Family;
 use crate::nft::expression::{
-    NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NFTA_CT_DREG,
-    NFTA_CT_KEY, NFTA_CT_SREG, NFTA_META_DREG, NFTA_META_KEY, NFTA_META_SREG, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG,
-    NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET,
+    NFT_CT_STATE, NFT_META_IIFNAME, NFT_META_L4PROTO, NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER,
+    NFTA_CT_DREG, NFTA_CT_KEY, NFTA_CT_SREG, NFTA_META_DREG, NFTA_META_KEY, NFTA_META_SREG, NFTA_PAYLOAD_BASE,
+    NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET, UDP,
 };
 use crate::nft::message::{NFPROTO_IPV4, NFPROTO_IPV6, read_number, read_text, value};
 
 const NFT_META_PROTOCOL: u32 = 1;
 const NFT_META_IIF: u32 = 4;
 const NFT_META_NFPROTO: u32 = 15;
-const NFT_CT_STATE: u32 = 0;
 const NFT_CT_STATUS: u32 = 2;
 
 const NFTA_MATCH_NAME: u16 = 1;
 const NFTA_MATCH_REV: u16 = 2;
 const NFTA_MATCH_INFO: u16 = 3;
 
-const UDP: u8 = 17;
 /// The state of a flow of which nothing was seen yet, as nftables and iptables number it.
 const NEW: u16 = 8;
 /// The state of a datagram whose flow a rule has left untracked, as either numbers it.

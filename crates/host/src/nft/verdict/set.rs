@@ -5,11 +5,10 @@ use netlink_packet_core::{DefaultNla, Nla as _};
 use super::datagram::Value;
 use crate::nft::expression::NFTA_DATA_VALUE;
 use crate::nft::message::{
-    Message, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, read_list, read_nested, read_number,
-    value,
+    Message, NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_FLAGS, read_list,
+    read_nested, read_number, value,
 };
 
-const NFTA_SET_FLAGS: u16 = 3;
 const NFT_SET_INTERVAL: u32 = 4;
 /// Flags of what is not read here: elements that go by themselves, that rules add, of several parts with intervals, that are objects, or with steps
 /// of their own, such as a limit.
