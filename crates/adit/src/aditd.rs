@@ -21,10 +21,8 @@ use clap::builder::TypedValueParser as _;
 use engine::uapi::Socket;
 use engine::{Engine, Options};
 use host::{Netlink, link};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use sys::daemon;
-use sys::signals::is_ignored;
 use sys::tun::Tun;
 
 use crate::{logging, super_packets};
@@ -176,9 +174,7 @@ fn create(interface: &str, queues: usize) -> io::Result<Tun> {
 
 fn start(tun: Tun, queues: usize, socket: Socket) -> io::Result<Engine<Tun>> {
     // Before there is something to leave behind.
-    let wanted = [SIGTERM, SIGINT, SIGHUP].into_iter();
-    let mut signals =
-        Signals::new(wanted.filter(|signal| !is_ignored(*signal))).map_err(because("cannot handle signals"))?;
+    let mut signals = Signals::new(sys::signals::to_end()).map_err(because("cannot handle signals"))?;
     let on_mtu = super_packets::fit_segments(tun.name())?;
     let queues = attach(tun, queues);
     let files = confine::confine(socket.path()).map_err(because("cannot give up rights"))?;

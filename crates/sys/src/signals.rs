@@ -65,9 +65,14 @@ impl AsFd for SignalFd {
     }
 }
 
-/// Tells whether a signal is ignored: at the start, because whoever started the program wants that, as `nohup` does.
-#[must_use]
-pub fn is_ignored(signal: libc::c_int) -> bool {
+/// Returns the signals by which people end a program, without those that are ignored: at the start, because whoever started it wants that,
+/// as `nohup` does.
+pub fn to_end() -> impl Iterator<Item = libc::c_int> {
+    let all = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter();
+    all.filter(|signal| !is_ignored(*signal))
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: nothing is changed; the kernel fills the structure that it is given, or refuses what is no signal.
     let asked = check(unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) });

@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use sys::signals::is_ignored;
-
 use super::Failure;
 
 /// The exit status of what was ended by one, as shells have it: the unit tells a stop by it.
@@ -14,8 +11,7 @@ pub(super) const STATUS: u8 = 128 + 15;
 /// From now on such a signal ends nothing, but sets the flag that is returned. One that is ignored, as by `nohup`, stays so.
 pub(super) fn note() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
-    let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter();
-    for signal in wanted.filter(|signal| !is_ignored(*signal)) {
+    for signal in sys::signals::to_end() {
         let registered = signal_hook::flag::register(signal, Arc::clone(&stop));
         registered.map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
     }
