@@ -84,7 +84,7 @@ fn listed(reach: &[Destination]) -> String {
 ///
 /// What goes goes before, and what comes comes after. But access rules come before, so that no new peer is without, and go after, so that no peer
 /// that goes is. New ones are for the new owners: until these have their addresses, those that change hands reach nothing.
-pub(super) fn around_peers(steps: &[Change], before: &Owners, after: &Owners) -> [Vec<Change>; 2] {
+pub(super) fn around_peers(steps: &[Change], before: impl FnOnce() -> Owners, after: &Owners) -> [Vec<Change>; 2] {
     let is_early = |step: &&Change| match step {
         Change::Unmake(item) => !matches!(item, Item::Access(_)),
         Change::Make(item) => matches!(item, Item::Access(_)),
@@ -97,7 +97,7 @@ pub(super) fn around_peers(steps: &[Change], before: &Owners, after: &Owners) ->
         _ => None,
     });
     if let Some(groups) = rules {
-        let moving = moving(before, after);
+        let moving = moving(&before(), after);
         if !moving.is_empty() {
             late.insert(0, Change::Make(Item::Access(groups.clone())));
             shut(groups, &moving);
@@ -204,7 +204,7 @@ mod tests {
             }];
             let rules = Change::Make(Item::Access(groups));
             let steps = [rules.clone(), Change::Unmake(Item::Up), Change::Make(Item::Mtu(1))];
-            let [first, last] = around_peers(&steps, &before, &after);
+            let [first, last] = around_peers(&steps, || before, &after);
             let Change::Make(Item::Access(groups)) = &first[0] else {
                 panic!("{first:?}");
             };
@@ -223,7 +223,7 @@ mod tests {
     fn rules_go_after_the_peers() {
         let rules = Change::Unmake(Item::Access(Vec::new()));
         let steps = [Change::Unmake(Item::Up), Change::Make(Item::Mtu(1)), rules];
-        let [first, last] = around_peers(&steps, &Owners::default(), &Owners::default());
+        let [first, last] = around_peers(&steps, Owners::default, &Owners::default());
         assert_eq!((first.as_slice(), last.as_slice()), (&steps[..1], &steps[1..]));
     }
 }

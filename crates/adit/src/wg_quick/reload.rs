@@ -170,8 +170,8 @@ pub(super) fn go_back(present: &Journal, mut before: Journal, past: &DeviceStatu
     let steps = changes(&present.items, &present.unsure, &before.items);
     let mut announced = present.announce(&steps)?;
     let now = status(interface);
-    let owners = now.as_ref().map(Owners::from).unwrap_or_default();
-    let [early, late] = access::around_peers(&steps, &owners, &Owners::from(past));
+    let owners = || now.as_ref().map(Owners::from).unwrap_or_default();
+    let [early, late] = access::around_peers(&steps, owners, &Owners::from(past));
     let mut first = Ok(());
     for step in &early {
         first = first.and(announced.step(step, &mut host));
@@ -435,7 +435,7 @@ impl Plan {
     fn apply(&self, announced: &mut Journal) -> Outcome {
         let interface = self.journal.interface();
         let mut host = Host::open(interface)?;
-        let [early, late] = access::around_peers(&self.changes, &Owners::from(&self.live), &self.owners);
+        let [early, late] = access::around_peers(&self.changes, || Owners::from(&self.live), &self.owners);
         for change in &early {
             announced.step(change, &mut host)?;
         }

@@ -37,11 +37,9 @@ impl FromIterator<(Prefix, PublicKey)> for Owners {
 
 impl From<&DeviceStatus> for Owners {
     fn from(device: &DeviceStatus) -> Self {
-        let of_peer = |peer: &crate::uapi::PeerStatus| {
-            let key = peer.public_key;
-            peer.allowed_ips.clone().into_iter().map(move |prefix| (prefix, key))
-        };
-        device.peers.iter().flat_map(of_peer).collect()
+        let all = device.peers.iter().map(|peer| (peer.public_key, &peer.allowed_ips));
+        all.flat_map(|(key, allowed)| allowed.iter().map(move |prefix| (*prefix, key)))
+            .collect()
     }
 }
 
