@@ -56,12 +56,12 @@ fn changes(peer: &PeerChange, is_there: bool) -> Vec<String> {
         .iter()
         .map(|allowed| format!("{}{}", if allowed.remove { "-" } else { "" }, allowed.prefix))
         .collect();
-    let is_all = peer.replace_allowed_ips || !is_there;
-    match (is_all, list.is_empty()) {
-        (true, false) => changes.push(format!("allowed ips {}", list.join(" "))),
-        (false, false) => changes.push(format!("more allowed ips {}", list.join(" "))),
-        (_, true) if peer.replace_allowed_ips => changes.push("no allowed ips".to_owned()),
-        (_, true) => {}
+    if !list.is_empty() {
+        let is_all = peer.replace_allowed_ips || !is_there;
+        let more = if is_all { "" } else { "more " };
+        changes.push(format!("{more}allowed ips {}", list.join(" ")));
+    } else if peer.replace_allowed_ips {
+        changes.push("no allowed ips".to_owned());
     }
     changes
 }
