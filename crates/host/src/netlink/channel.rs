@@ -104,20 +104,23 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Channel<M> {
 
     /// Sends a datagram. For a large one there is room if the kernel is asked for it, up to a limit without rights over the whole machine.
     fn send(&self, datagram: &[u8], action: &str) -> Result<(), Error> {
-        let is_too_large = |error: &io::Error| error.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error());
-        let mut sent = self.socket.send(datagram, 0);
-        if sent.as_ref().is_err_and(is_too_large) {
-            let room = datagram.len();
-            let forced = sockopt::set_socket_send_buffer_size_force(&self.socket, room);
-            // If it is not enough, that is told.
-            let _ = forced.or_else(|_| sockopt::set_socket_send_buffer_size(&self.socket, room));
-            sent = self.socket.send(datagram, 0);
+        let send = || {
+            let sent = self.socket.send(datagram, 0);
+            sent.map(drop).map_err(|error| Error::new(action, error))
+        };
+        let is_too_large = |error: &Error| error.is(Errno::MSGSIZE);
+        let sent = send();
+        if !sent.as_ref().is_err_and(is_too_large) {
+            return sent;
         }
-        let Err(error) = sent else { return Ok(()) };
-        let why = format!("net.core.wmem_max leaves no room for {} bytes", datagram.len());
-        let is_too_large = is_too_large(&error);
-        let error = Error::new(action, error);
-        Err(if is_too_large { error.because(&why) } else { error })
+        let room = datagram.len();
+        let forced = sockopt::set_socket_send_buffer_size_force(&self.socket, room);
+        // If it is not enough, that is told.
+        let _ = forced.or_else(|_| sockopt::set_socket_send_buffer_size(&self.socket, room));
+        send().map_err(|error| match is_too_large(&error) {
+            true => error.because(&format!("net.core.wmem_max leaves no room for {room} bytes")),
+            false => error,
+        })
     }
 
     /// Sends a dump request and returns what `keep` makes of every object. A dump during which they changed is begun anew.
