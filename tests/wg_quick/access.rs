@@ -36,17 +36,13 @@ impl Internet {
 
     fn reload(&self, lines: &str) {
         self.allow(lines);
-        let plan = self.plan();
+        let plan = self.server.plan();
         self.server.ok(Tool::Ours, "reload wg0");
         let said = self.server.errors();
         for line in plan.lines().filter(|line| line.contains('~')) {
             assert!(said.lines().any(|told| told == line), "{line}: {said}");
         }
-        assert_eq!(self.plan(), "wg0: nothing to change\n");
-    }
-
-    fn plan(&self) -> String {
-        String::from_utf8(self.server.run(Tool::Ours, "plan wg0").stdout).unwrap()
+        assert_eq!(self.server.plan(), "wg0: nothing to change\n");
     }
 
     fn connects(&self, host: &str, port: u16) -> Result<TcpStream, ErrorKind> {
@@ -126,7 +122,7 @@ fn a_plan_tells_whose_reach_becomes_another() {
             "Address = 10.9.0.1/24\n[Peer]\n# Name = alice\nPublicKey = {A}\nAllowedIPs = 10.9.0.2/32, fd09::2/128\n";
         let more = "[Peer]\nPublicKey = {B}\nAllowedIPs = 10.9.0.3/32\n";
         world.write(&filled(&format!("{head}{a}\n{more}{b}\n")));
-        let told = String::from_utf8(world.run(Tool::Ours, "plan wg0").stdout).unwrap();
+        let told = world.plan();
         world.ok(Tool::Ours, "reload wg0");
         let reach = told.lines().filter_map(|line| line.split_once("~ peer "));
         let reach: Vec<String> = reach.map(|(_, line)| line.replace(B, "B")).collect();
@@ -168,9 +164,9 @@ fn access_rules_come_and_go_with_the_file() {
     net.reaches_the_host();
 
     net.server.sh("nft flush chain ip adit-access-wg0 peers");
-    assert_eq!(net.plan(), "wg0: + nft -f - (access rules of peers)\n");
+    assert_eq!(net.server.plan(), "wg0: + nft -f - (access rules of peers)\n");
     net.server.ok(Tool::Ours, "reload wg0");
-    assert_eq!(net.plan(), "wg0: nothing to change\n");
+    assert_eq!(net.server.plan(), "wg0: nothing to change\n");
 
     net.reload("|");
     assert_eq!(rules(), "");
@@ -285,6 +281,6 @@ fn no_change_of_peers_lets_one_pass_that_may_not_before_or_after() {
         file(&shut);
         assert_eq!(slowly("apply wg0 --confirm 1s"), 0, "{change}, back");
         net.server.ok(Tool::Ours, "reload wg0");
-        assert_eq!(net.plan(), "wg0: nothing to change\n");
+        assert_eq!(net.server.plan(), "wg0: nothing to change\n");
     }
 }

@@ -52,7 +52,7 @@ fn a_tunnel_that_was_taken_over_is_reloaded_and_taken_down() {
         world.ok(Tool::Ours, "adopt wg0");
         world.write(&filled(FILES[second]));
         world.ok(Tool::Ours, "reload wg0");
-        assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+        assert_eq!(world.plan(), "wg0: nothing to change\n");
         world.ok(Tool::Ours, "down wg0");
         assert_eq!(world.settled(), nothing, "{first} to {second}");
     }
@@ -92,7 +92,7 @@ fn what_is_not_of_the_tunnel_stays_as_it_is() {
     let before = world.sh(routes);
     world.ok(Tool::Ours, "adopt wg0");
     assert_eq!(world.sh(routes), before);
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(world.plan(), "wg0: nothing to change\n");
     world.ok(Tool::Ours, "reload wg0");
     assert_eq!(world.sh(routes), before);
 }
@@ -169,7 +169,7 @@ fn a_default_route_goes_also_where_the_file_wants_none_any_more() {
                     "reload" => {
                         let left = policy(&world);
                         assert!(!left.contains("51820") && !left.contains("wg-quick"), "{case}: {left}");
-                        assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+                        assert_eq!(world.plan(), "wg0: nothing to change\n");
                     }
                     _ => assert_eq!(world.settled(), nothing, "{case}"),
                 }
@@ -207,7 +207,7 @@ fn an_address_that_the_file_names_later_is_protected_once() {
     world.sh("ip addr add 10.7.0.2/24 dev wg0");
     world.write(&file("10.9.0.2/24, 10.7.0.2/24"));
     world.ok(Tool::Ours, "reload wg0");
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(world.plan(), "wg0: nothing to change\n");
     assert_eq!(world.sh("nft list table ip wg-quick-wg0 | grep -c 10.7.0.2"), "1");
     world.ok(Tool::Ours, "down wg0");
 }
@@ -239,7 +239,7 @@ fn a_reload_takes_a_tunnel_of_the_stock_tool_over_and_a_plan_tells_how() {
     assert!(world.errors().contains("`adit adopt wg0'"), "{}", world.errors());
     world.write(&filled(FILES[5]));
     world.ok(Tool::Ours, "reload wg0");
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(world.plan(), "wg0: nothing to change\n");
     world.ok(Tool::Ours, "down wg0");
     assert_eq!(world.settled(), nothing);
 }

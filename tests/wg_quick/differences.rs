@@ -36,7 +36,7 @@ fn either_tool_syncs_peers_and_reload_makes_their_routes() {
     let before = client.state();
     let around =
         || client.sh("for v in 4 6; do ip -$v rule; ip -$v route show table all; done; nft list ruleset; ip addr");
-    let plan = || String::from_utf8(client.run(Tool::Ours, "plan wg0").stdout).unwrap();
+    let plan = || client.plan();
     // What has come from the server, since the peer is there.
     let received = || {
         let all = client.sh("wg show wg0 transfer | cut -f 2");

@@ -27,10 +27,10 @@ fn name_servers_are_used_without_a_resolvconf() {
     world.ok(Tool::Ours, "up wg0");
     // As a DHCP client does.
     world.sh("echo nameserver 192.0.2.9 > /etc/resolv.conf");
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: ~ name servers\n");
+    assert_eq!(world.plan(), "wg0: ~ name servers\n");
     world.ok(Tool::Ours, "reload wg0");
     assert!(world.sh("cat /etc/resolv.conf").ends_with("nameserver 10.9.0.2"));
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(world.plan(), "wg0: nothing to change\n");
     world.ok(Tool::Ours, "down wg0");
     assert_eq!(world.sh("cat /etc/resolv.conf"), "nameserver 192.0.2.9");
     // What it has no words for is told.
@@ -127,10 +127,10 @@ fn name_servers_that_are_required_decide_over_the_tunnel() {
     world.ok(Tool::Ours, "up wg0");
     assert!(world.errors().contains("may NOT be in use"), "{}", world.errors());
     // They are not in use, so the next reload tries again.
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: ~ name servers\n");
+    assert_eq!(world.plan(), "wg0: ~ name servers\n");
     world.sh(accept);
     world.ok(Tool::Ours, "reload wg0");
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(world.plan(), "wg0: nothing to change\n");
     let before = world.state();
     world.sh(refuse);
     world.write(&filled("Address = 10.9.0.3/24\nDNS = 10.9.0.9\nDNSRequired = true"));

@@ -302,7 +302,7 @@ fn questions_for_names_pass_a_kill_switch_until_they_are_answered() {
     assert_eq!(waiting(&world).len(), 1);
     world.sh("rm /run/adit/full");
     world.becomes("0", |world| waiting(world).len().to_string());
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(world.plan(), "wg0: nothing to change\n");
     world.ok(Tool::Ours, "down wg0");
 }
 
@@ -361,7 +361,7 @@ END");
     let without = server.state();
     net.serve("Gateway = true");
     server.ok(Tool::Ours, "reload wg0");
-    assert_eq!(server.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(server.plan(), "wg0: nothing to change\n");
     client.ok(Tool::Ours, "up wg0");
     net.reaches_the_host();
     net.serve("");
@@ -479,7 +479,7 @@ fn what_somebody_flushed_is_noticed_and_made_again() {
     world.ok(Tool::Ours, "up wg0");
     let before = world.state();
     world.sh("nft flush ruleset; ip addr del 10.9.0.2/24 dev wg0; ip -6 rule del table 51820; ip link set wg0 mtu 1300; ip -6 route flush table 51820");
-    let plan = String::from_utf8(world.run(Tool::Ours, "plan wg0").stdout).unwrap();
+    let plan = world.plan();
     for what in [
         "kill switch",
         "gateway, family 4",
@@ -501,7 +501,7 @@ fn what_somebody_flushed_is_noticed_and_made_again() {
     };
     let after = world.state();
     assert_eq!((without(&after, &before), without(&before, &after)), (vec![], vec![]));
-    let plan = || String::from_utf8(world.run(Tool::Ours, "plan wg0").stdout).unwrap();
+    let plan = || world.plan();
     assert_eq!(plan(), "wg0: nothing to change\n");
     // Of a table that is there still.
     for (line, plan_then) in [
@@ -552,7 +552,7 @@ fn a_reload_asks_no_name_server_past_the_switch_for_endpoints_that_are_known() {
     world.ok(Tool::Ours, "up wg0");
     // A name server that refuses at once, with the switch or without it.
     world.sh("umount /etc/hosts; echo nameserver 127.0.0.1 > /run/wireguard/resolv.conf; mount --bind /run/wireguard/resolv.conf /etc/resolv.conf");
-    assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(world.plan(), "wg0: nothing to change\n");
     world.ok(Tool::Ours, "reload wg0");
     assert_eq!(world.sh("nft list ruleset | grep -c 'dport 53' || true"), "0");
 }

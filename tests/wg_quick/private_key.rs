@@ -21,7 +21,7 @@ fn it_is_read_from_a_file_a_command_or_a_credential() {
         world.ok(Tool::Ours, "up wg0");
         has_it(&world);
         assert!(!world.errors().contains(KEY), "{}", world.errors());
-        assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+        assert_eq!(world.plan(), "wg0: nothing to change\n");
         let stripped = String::from_utf8(world.run(Tool::Ours, "strip wg0").stdout).unwrap();
         assert_eq!(stripped, format!("[Interface]\nPrivateKey = {KEY}\n\n"), "{lines}");
         world.ok(Tool::Ours, "down wg0");

@@ -64,7 +64,7 @@ fn a_reloaded_tunnel_is_the_one_that_the_file_makes_anew() {
                 String::from_utf8_lossy(&plan.stdout)
             );
             // There is nothing left to do.
-            assert_eq!(world.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+            assert_eq!(world.plan(), "wg0: nothing to change\n");
         }
         world.ok(Tool::Ours, "down wg0");
         assert_eq!(world.settled(), nothing);
@@ -96,7 +96,7 @@ fn a_plan_tells_the_difference_and_changes_nothing() {
     let before = world.state();
     let next = "Address = 10.9.0.2/24\nListenPort = 779\n# Name = alice\n[Peer]\nPublicKey = {A}\nAllowedIPs = 10.1.0.0/16, 10.2.0.0/16\nPresharedKey = {A}";
     world.write(&filled(next));
-    let plan = String::from_utf8(world.run(Tool::Ours, "plan wg0").stdout).unwrap();
+    let plan = world.plan();
     let alice = format!("alice ({})", super::A);
     assert_eq!(
         plan,
@@ -233,7 +233,7 @@ fn a_peer_that_has_moved_is_not_moved_back_unless_the_file_says_something_new() 
     client.ok(Tool::Ours, "reload wg0");
     assert_eq!(endpoint(), "192.0.2.1:999");
     client.reaches("10.9.0.1");
-    assert_eq!(client.run(Tool::Ours, "plan wg0").stdout, b"wg0: nothing to change\n");
+    assert_eq!(client.plan(), "wg0: nothing to change\n");
     client.sh("sed -i s/51820/51821/ /etc/wireguard/wg0.conf");
     client.ok(Tool::Ours, "reload wg0");
     assert_eq!(endpoint(), "192.0.2.1:51821");

@@ -45,8 +45,7 @@ impl World {
     }
 
     fn is_as_planned(&self, n: usize) {
-        let plan = self.run(Tool::Ours, &format!("plan wg{n}")).stdout;
-        assert_eq!(String::from_utf8(plan).unwrap(), format!("wg{n}: nothing to change\n"));
+        assert_eq!(self.plan_of(&format!("wg{n}")), format!("wg{n}: nothing to change\n"));
     }
 
     /// By which interface the encrypted packets of a tunnel leave.

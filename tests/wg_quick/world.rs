@@ -219,6 +219,15 @@ impl World {
         assert!(output.status.success(), "{tool:?} {words}: {}", self.errors());
     }
 
+    /// What `plan` prints of wg0.
+    pub(crate) fn plan(&self) -> String {
+        self.plan_of("wg0")
+    }
+
+    pub(crate) fn plan_of(&self, interface: &str) -> String {
+        String::from_utf8(self.run(Tool::Ours, &format!("plan {interface}")).stdout).unwrap()
+    }
+
     /// What the last command said on standard error.
     pub(crate) fn errors(&self) -> String {
         self.sh("cat /run/wireguard/err")
